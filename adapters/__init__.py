@@ -1,0 +1,1 @@
+"""Everything that speaks a foreign protocol: platforms and models, an island each."""

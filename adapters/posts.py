@@ -1,0 +1,75 @@
+"""What a platform must be able to do with posts, so that `reply.py` can write a reply there.
+
+This is the seam between what the platforms share (pace, cut, once, finish: `reply.py`,
+`pacing.py`, `splitting.py`) and what is theirs alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+
+class Showing(StrEnum):
+    """In what state a post is shown, which decides its buttons."""
+
+    GROWING = "growing"
+    """More text comes: Stop."""
+    EARLIER = "earlier"
+    """Complete, and another part follows: no buttons."""
+    DONE = "done"
+    """The last part of a whole answer: thumbs up and down."""
+    STOPPED = "stopped"
+    """The last part of an answer that somebody stopped."""
+    FAILED = "failed"
+    """The last part of an answer that failed: Try again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one platform takes."""
+
+    post_length: int
+    """Most characters of a post, in the platform's own count (see `Posts.length`)."""
+    most_parts: int = 5
+    """A reply that needs more posts goes on as a file."""
+
+
+class Throttled(Exception):
+    """The platform wants us to wait; the call was not carried out."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(f"wait {retry_after_s:.1f} s")
+        self.retry_after_s = retry_after_s
+
+
+class Posts(Protocol):
+    """The posts of one reply, in one thread. An island makes one for each reply.
+
+    Methods raise `Throttled`, or the `PlatformError`s. A call that may or may not have been
+    carried out (a cut connection) is settled by the island (`create` through its nonce or by
+    looking), so that none is made twice.
+    """
+
+    limits: Limits
+
+    async def create(self, number: int, text: str, showing: Showing) -> int:
+        """Post part `number`; its position. The post carries turn and part where the platform allows."""
+
+    async def change(self, position: int, text: str, showing: Showing) -> None:
+        """Let the post read `text` instead. Raises `PostGone` when it is not there any more."""
+
+    async def remove(self, position: int) -> None:
+        """Take the post away, if it is there."""
+
+    async def create_file(self, number: int, name: str, content: str, showing: Showing) -> int:
+        """Post part `number` as a file; its position."""
+
+    async def ours(self) -> Sequence[int]:
+        """Positions of the bot's own posts in the thread that are newer than what was asked, ascending.
+
+        Posts that name another turn or part than this reply's are left out where the platform tells.
+        """
+
+    async def working(self) -> None:
+        """Show that the bot is at work; called again every few seconds. Never raises."""

@@ -1,0 +1,1 @@
+"""The core of Threadfly: what a message goes through, with no platform, store or model in sight."""

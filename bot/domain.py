@@ -1,0 +1,326 @@
+"""The words of Threadfly as values. No I/O, nothing that changes."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKey:
+    """Names one thread on one platform; all four parts are always there."""
+
+    platform: str
+    workspace: str
+    channel: str
+    thread: str
+
+    def __str__(self) -> str:
+        return f"{self.platform}:{self.workspace}:{self.channel}:{self.thread}"
+
+
+class Speaker(StrEnum):
+    """What kind of author said something."""
+
+    PERSON = "person"
+    BOT = "bot"
+    """Threadfly itself."""
+    OTHER_BOT = "other_bot"
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who said something, as the platform tells it. The name is data: it instructs no one."""
+
+    id: str
+    name: str
+    kind: Speaker = Speaker.PERSON
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that came with a message: what the platform says of it, not its content."""
+
+    name: str
+    type: str
+    """MIME type; empty where the platform tells none."""
+    size: int
+    """Bytes; 0 where the platform tells none."""
+    url: str
+    """The platform's own link, which may need the bot's token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One thing said in a session.
+
+    `position` is the platform's own id as an integer (Slack `ts` in microseconds, Discord
+    snowflake) and orders the session. Times are aware and in UTC.
+    """
+
+    position: int
+    author: Author
+    text: str
+    sent_at: datetime
+    attachments: tuple[Attachment, ...] = ()
+    edited_at: datetime | None = None
+    note: str = ""
+    """What the bot added below its own text (what was left out, why it stopped). Not for the model."""
+
+
+class Addressed(StrEnum):
+    """How a message stands to the bot, as far as the platform alone can tell."""
+
+    MENTION = "mention"
+    """Names the bot, or is a reply to one of its messages."""
+    DIRECT = "direct"
+    """Said in a direct message."""
+    THREAD = "thread"
+    """Said in a thread, to nobody in particular: the bot's business where it takes part."""
+    ASIDE = "aside"
+    """Said to other people: kept, never answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Somebody said something.
+
+    `text` of the message is without the mention of the bot. Every delivery of one message
+    (redeliveries, twins, catching up) is turned into the same value.
+    """
+
+    key: SessionKey
+    message: Message
+    addressed: Addressed
+    opens_thread: bool = False
+    """The platform holds nothing that was said in this thread before it."""
+    answer: bool = True
+    """False: only keep it (too old to be answered now). A later delivery may still ask."""
+    gesture: str = ""
+    """The sender's own id of the act (Slack `client_msg_id`), the same on two copies; "" for none."""
+    groups: frozenset[str] = frozenset()
+    """What else allow and deny lists may name of the sender and the place: roles, categories."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """A message now reads as `message`, whose `edited_at` is set. Never asks for an answer."""
+
+    key: SessionKey
+    message: Message
+    addressed: Addressed
+    """MENTION also where only the text before the edit named the bot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A message (or one part of a reply of ours) is no longer on the platform."""
+
+    key: SessionKey
+    position: int
+
+
+class Button(StrEnum):
+    """What can be pressed below a reply."""
+
+    STOP = "stop"
+    AGAIN = "again"
+    GOOD = "good"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """Somebody pressed a button below the reply to what was asked at `asked`."""
+
+    key: SessionKey
+    asked: int
+    button: Button
+    by: Author
+
+
+Event = Said | Edited | Deleted | Pressed
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A command that came outside of any message: a slash command, a shortcut."""
+
+    key: SessionKey
+    by: Author
+    words: str
+    """As after a mention: `pause`, `model small`."""
+    groups: frozenset[str] = frozenset()
+
+
+class Receipt(StrEnum):
+    """What became of an event, once it is committed."""
+
+    IGNORED = "ignored"
+    """Not our business: nothing was kept."""
+    KEPT = "kept"
+    """Archived, or there already; no answer comes of this delivery."""
+    ANSWERING = "answering"
+    """Archived, and this process answers it now."""
+    QUEUED = "queued"
+    """Archived; it is answered after the turn that runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One answer of the bot, claimed by this process."""
+
+    id: int
+    session_id: int
+    key: SessionKey
+    asked: tuple[int, ...]
+    """Positions of the messages it answers, ascending. The last one is `asked_position` in SQL."""
+    cut: int
+    """The newest position that its window may show."""
+    epoch: int
+    """Raised by each claim; a write with an older one fails."""
+    version: int
+    """`session.version` as the transaction that claimed it saw it."""
+    asker: Author
+    """Who said the last of `asked`."""
+    parts: tuple["Part", ...] = ()
+    """What earlier owners meant to post, by number; empty unless taken over or tried again."""
+    taken_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One post of a reply."""
+
+    number: int
+    """From 1."""
+    position: int | None = None
+    """The platform's id of the post as a position; None: meant to be posted, and perhaps was."""
+    end: int = 0
+    """Where in the reply's text this part ends: parts consume it in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The newest part of a session, as it stood at one version."""
+
+    version: int
+    messages: tuple[Message, ...]
+    """Ascending by position."""
+    whole: bool
+    """Nothing of the session's present context is older than these."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What a platform holds of a thread before some position."""
+
+    messages: tuple[Message, ...]
+    """Ascending by position: the newest that fit the bounds."""
+    whole: bool
+    """The first of them is the first of the thread."""
+
+
+class Outcome(StrEnum):
+    """How an answer ended."""
+
+    DONE = "done"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the model's server said of one answer; None where it said nothing."""
+
+    model: str = ""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    response_id: str | None = None
+    system_fingerprint: str | None = None
+    finish_reason: str | None = None
+    latency_ms: int | None = None
+    """From the request to the last token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the bot says at the end of a turn."""
+
+    text: str
+    outcome: Outcome = Outcome.DONE
+    note: str = ""
+    usage: Usage = field(default_factory=Usage)
+
+
+class Role(StrEnum):
+    """Who speaks in a prompt, in the words of the model's API."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image for a model that sees."""
+
+    type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PromptMessage:
+    """One message of a prompt."""
+
+    role: Role
+    text: str
+    pictures: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model is shown, within its budget."""
+
+    messages: tuple[PromptMessage, ...]
+    shown: int
+    """How many messages of the window are in it."""
+    left_out: int
+    """How many messages of the window did not fit."""
+    first: int
+    """Position of the oldest message in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCard:
+    """What the core must know of a model to write its prompt."""
+
+    name: str
+    context_tokens: int
+    """Prompt and answer together."""
+    answer_tokens: int
+    """Kept free for the answer."""
+    sees: bool
+    """Takes pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Some more text of an answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """What was streamed so far is void: the stream broke, and the answer begins anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer is complete."""
+
+    usage: Usage
+
+
+Chunk = Delta | Restart | Finished

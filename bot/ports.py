@@ -1,0 +1,182 @@
+"""What the core needs of the world, in its own words. Adapters and stores implement these.
+
+A port belongs to the core: it changes when the core needs something else, never because a vendor
+does. Each has one contract suite in `tests/contract`, which every implementation passes.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+from bot.domain import (
+    Answer,
+    Attachment,
+    Author,
+    Chunk,
+    Event,
+    History,
+    Message,
+    ModelCard,
+    Order,
+    Part,
+    Prompt,
+    Receipt,
+    SessionKey,
+    Turn,
+    Window,
+)
+
+
+class Handler(Protocol):
+    """What a platform is given: the door to the core."""
+
+    async def __call__(self, event: Event) -> Receipt:
+        """Commit `event`, then return; answering goes on by itself.
+
+        A platform acknowledges after this returned, and never before. Raises
+        `ArchiveUnavailable` when nothing could be kept: do not acknowledge then.
+        """
+
+
+class Desk(Protocol):
+    """Where commands are taken that came outside of any message."""
+
+    async def __call__(self, order: Order) -> str:
+        """Carry `order` out, and return the sentence for the asker alone."""
+
+
+class Journal(Protocol):
+    """What is written down of a turn's posts while they are made.
+
+    Every method raises `LeaseLost` once the turn may be somebody else's: post nothing more.
+    """
+
+    @property
+    def turn(self) -> Turn:
+        """The turn whose reply this is."""
+
+    def check(self) -> None:
+        """Call right before each call to the platform that users can see. No I/O."""
+
+    async def intend(self, number: int) -> None:
+        """Commit that part `number` is about to be posted. Part 1 is intended by the claim itself."""
+
+    async def posted(self, number: int, position: int) -> None:
+        """Commit the platform's id of part `number`, as soon as the platform told it.
+
+        Not needed for the parts that `Reply.finish` returns: closing the turn writes those.
+        """
+
+    async def unclaimed(self, positions: Sequence[int]) -> frozenset[int]:
+        """Those of `positions` (posts of ours on the platform) that no part of any turn names."""
+
+
+class Reply(Protocol):
+    """One reply on its platform, while it grows. Owned by one turn; not used by two tasks at once."""
+
+    async def show(self, text: str) -> None:
+        """Let the reply read `text` (the whole of it, which may replace what was shown) when the pace allows.
+
+        Returns at once. Failures to post are kept for `finish`; only `LeaseLost` is raised.
+        """
+
+    async def finish(self, answer: Answer) -> tuple[Part, ...]:
+        """Let the reply read the answer's text and note, whole, and return every part with its position.
+
+        Waits as long as the platform's pace demands. Raises `LeaseLost`, `PlatformUnavailable`,
+        `PlatformForbidden`.
+        """
+
+    async def abandon(self) -> None:
+        """Stop posting and leave what is there as it is: somebody else goes on with it."""
+
+
+class Platform(Protocol):
+    """A place where people talk to the bot."""
+
+    @property
+    def name(self) -> str:
+        """`slack`, `discord` or `web`: the first part of its session keys."""
+
+    async def open_reply(self, journal: Journal) -> Reply:
+        """Begin the reply to `journal.turn`: show that the bot works on it, post nothing yet.
+
+        Where `turn.parts` is not empty, what they name is continued in place; a part without a
+        position is first looked for on the platform (a post of ours that is newer than what was
+        asked and in no row).
+        """
+
+    async def history(self, key: SessionKey, before: int, limit: int) -> History:
+        """What was said in the thread before position `before`: the newest `limit` messages at most.
+
+        Raises `PlatformUnavailable`, `PlatformForbidden`.
+        """
+
+    async def fetch(self, attachment: Attachment, most: int) -> bytes | None:
+        """The content of a file, from the platform's own hosts alone; None if over `most` bytes or gone."""
+
+    async def tell(self, key: SessionKey, to: Author, text: str) -> None:
+        """Say something to one person alone: ephemeral, else by direct message, else a reply. Best effort."""
+
+    async def open(self, handler: Handler, desk: Desk) -> None:
+        """Connect and take in events from now on; returns once connected.
+
+        A connection that breaks later is mended by the platform itself, for ever. Raises
+        `PlatformForbidden` when the credentials are refused.
+        """
+
+    async def quiet(self) -> None:
+        """Take in nothing more; replies can still be finished."""
+
+    async def close(self) -> None:
+        """Let go of everything. After `quiet`, and after the last reply."""
+
+    def ailing(self) -> str:
+        """One sentence on why it is not ready; "" when it is. For `/readyz`. No I/O."""
+
+
+class Watermarks(Protocol):
+    """How far each channel of a platform is archived without a gap. Kept in SQL.
+
+    Only catching up moves a watermark, to a position it has read up to on the platform itself:
+    a live event can then never move it past a gap.
+    """
+
+    async def watermarks(self, platform: str, workspace: str) -> Mapping[str, int]:
+        """Channel to position, for every channel of the workspace that has one."""
+
+    async def advance(self, platform: str, workspace: str, channel: str, position: int) -> None:
+        """Everything up to `position` is archived. Never moves back."""
+
+
+class HotContext(Protocol):
+    """The window of each session, kept close. Disposable: it never raises, it misses."""
+
+    async def read(self, session_id: int, version: int, news: Sequence[Message] = ()) -> Window | None:
+        """The window if it shows `version`, its TTL renewed; None for anything else.
+
+        `news` are the messages whose recording raised the session to `version`: they are first
+        appended if the window shows the version just before. One round trip.
+        """
+
+    async def append(self, session_id: int, version: int, news: Sequence[Message]) -> None:
+        """Bring the window to `version` if it shows the one just before and `news` come last. One round trip."""
+
+    async def seed(self, session_id: int, window: Window) -> None:
+        """Put a window read from SQL, unless a newer one is there. One round trip."""
+
+    async def drop(self, session_id: int) -> None:
+        """Forget the window."""
+
+
+class Model(Protocol):
+    """Something that answers prompts."""
+
+    def card(self, name: str) -> ModelCard:
+        """What is known of the model called `name`; the default one for ""."""
+
+    def stream(self, prompt: Prompt, name: str) -> AsyncIterator[Chunk]:
+        """Answer `prompt`: deltas as they come, perhaps a `Restart`, and `Finished` at the end.
+
+        Retries and falls back by itself. Raises `ModelUnavailable`, `ModelRefusedKey`,
+        `ModelRefusedRequest` when no model is left.
+        """
