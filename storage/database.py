@@ -1,0 +1,288 @@
+"""Runs the archive's work, written once as plain functions over a SQLAlchemy connection.
+
+A piece of work is a function of a connection and nothing else: it may be run again from the start
+(after a deadlock, or when a neighbour in its group failed), so it changes nothing in memory.
+"""
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from bot.errors import ArchiveCorrupt, ArchiveUnavailable, StoreError
+
+T = TypeVar("T")
+Work = Callable[[sa.Connection], T]
+
+GROUP_LIMIT = 256
+"""Most pieces of work that share one commit; bounds how long the first of them waits."""
+BUSY_TIMEOUT_MS = 10_000
+"""How long SQLite waits for another process's write."""
+READERS = 2
+RETRIES = 4
+"""How often work is run again that PostgreSQL gave up for another's sake."""
+_SERIALIZATION, _DEADLOCK, _UNIQUE = "40001", "40P01", "23505"
+
+
+class Database(Protocol):
+    """Somewhere to run work. Raises `ArchiveUnavailable` or `ArchiveCorrupt` when it can't."""
+
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` in a transaction; returns once that is durably committed."""
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work`, which only reads."""
+
+    async def close(self) -> None:
+        """Finish what was handed in, then let go."""
+
+
+@contextlib.contextmanager
+def our_errors() -> Iterator[None]:
+    """The driver's errors as ours. Constraint violations are bugs, and pass as they are."""
+    try:
+        yield
+    except exc.IntegrityError:
+        raise
+    except exc.DatabaseError as error:
+        raise _translated(error) from error
+    except (OSError, exc.InterfaceError, exc.TimeoutError) as error:
+        raise ArchiveUnavailable("The archive can't be reached. Is the database running?") from error
+
+
+def _translated(error: exc.DatabaseError) -> StoreError:
+    said = str(error.orig).lower()
+    if "malformed" in said or "not a database" in said:
+        return ArchiveCorrupt(
+            "The archive's file is damaged or is no SQLite database. Put a backup in its place, or move it "
+            "away to start with an empty archive."
+        )
+    if "full" in said:
+        return ArchiveUnavailable("The disk of the archive is full. Make room; nothing that was kept is lost.")
+    if "readonly" in said or "unable to open" in said:
+        return ArchiveUnavailable("The archive's file can't be written. Check the rights of the data folder.")
+    return ArchiveUnavailable("The archive did not take part of the work. It will be tried again.")
+
+
+class _Job(NamedTuple):
+    work: Work[Any]
+    loop: asyncio.AbstractEventLoop
+    done: asyncio.Future[Any]
+
+
+class SqliteDatabase:
+    """One SQLite file: one thread writes and groups what waits into one durable commit.
+
+    A durable commit costs about what twenty rows do, so writers that come together share one, and
+    each waits for it. Readers have connections of their own and see what was committed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._engine = sqlite_engine(path)
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="archive-read")
+        self._writer = threading.Thread(target=self._write_groups, name="archive-write", daemon=True)
+        self._closed = False
+        self._writer.start()
+
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` with whoever else is waiting; returns once the group is on disk."""
+        if self._closed:
+            raise ArchiveUnavailable("The archive is closed.")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        self._jobs.put(_Job(work, loop, done))
+        with our_errors():
+            return await done
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work` on what is committed now."""
+        if self._closed:
+            raise ArchiveUnavailable("The archive is closed.")
+        with our_errors():
+            return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+
+    async def close(self) -> None:
+        """Commit what waits, then close the file."""
+        if self._closed:
+            return
+        self._closed = True
+        self._jobs.put(None)
+        await asyncio.to_thread(self._writer.join)
+        await asyncio.to_thread(self._readers.shutdown)
+        self._engine.dispose()
+
+    def _read(self, work: Work[T]) -> T:
+        with self._engine.connect() as c:
+            return work(c)
+
+    def _write_groups(self) -> None:
+        connection: sa.Connection | None = None
+        while group := self._next_group():
+            try:
+                if connection is None:
+                    connection = self._engine.connect().execution_options(writes=True)
+                outcomes = _commit_together(connection, group)
+            except Exception as error:  # noqa: BLE001 - whoever waits for the group gets it
+                outcomes = [error] * len(group)
+                connection = _discard(connection)
+            _tell(group, outcomes)
+        _discard(connection)
+
+    def _next_group(self) -> list[_Job]:
+        """What waits now, in the order it came; empty when the end was reached."""
+        job = self._jobs.get()
+        group = []
+        while job is not None:
+            group.append(job)
+            if len(group) == GROUP_LIMIT or self._jobs.empty():
+                return group
+            job = self._jobs.get()
+        if group:
+            self._jobs.put(None)
+        return group
+
+
+def _discard(connection: sa.Connection | None) -> None:
+    if connection is not None:
+        with contextlib.suppress(exc.SQLAlchemyError):
+            connection.invalidate()
+            connection.close()
+
+
+def _commit_together(c: sa.Connection, group: list[_Job]) -> list[Any]:
+    """The result of each job, or its exception. One bad job costs the others one more try."""
+    try:
+        with c.begin():
+            return [job.work(c) for job in group]
+    except Exception as error:
+        if len(group) == 1 and not _is_lost(error):
+            return [error]
+        if _is_lost(error):
+            raise
+    return [outcome for job in group for outcome in _commit_together(c, [job])]
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether the connection itself, rather than one piece of work, is what failed."""
+    return isinstance(error, exc.DBAPIError) and not isinstance(error, exc.IntegrityError)
+
+
+def _tell(group: list[_Job], outcomes: list[Any]) -> None:
+    """Wake everybody who waits, with one call into each event loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
+    for job, outcome in zip(group, outcomes, strict=True):
+        by_loop.setdefault(job.loop, []).append((job.done, outcome))
+    for loop, pairs in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop is gone, and so is everybody in it
+            loop.call_soon_threadsafe(_resolve, pairs)
+
+
+def _resolve(pairs: list[tuple[asyncio.Future[Any], Any]]) -> None:
+    for done, outcome in pairs:
+        if done.done():
+            continue
+        if isinstance(outcome, Exception):
+            done.set_exception(outcome)
+        else:
+            done.set_result(outcome)
+
+
+def sqlite_engine(path: Path) -> sa.Engine:
+    """An engine on the file at `path`, set up as every connection to an archive must be."""
+    engine = sa.create_engine(
+        f"sqlite:///{path}",
+        poolclass=sa.QueuePool,
+        pool_size=READERS + 1,
+        max_overflow=0,
+        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _set_up(dbapi: sqlite3.Connection, _record: object) -> None:
+        dbapi.isolation_level = None  # transactions begin where SQLAlchemy says, see below
+        for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "secure_delete=ON",
+            "journal_size_limit=67108864",
+        ):
+            dbapi.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(c: sa.Connection) -> None:
+        c.exec_driver_sql("BEGIN IMMEDIATE" if c.get_execution_options().get("writes") else "BEGIN")
+
+    return engine
+
+
+class PostgresDatabase:
+    """PostgreSQL through asyncpg; any number of processes share it."""
+
+    def __init__(self, url: sa.URL, pool_size: int = 10) -> None:
+        self._engine: AsyncEngine = create_async_engine(
+            url, pool_size=pool_size, max_overflow=0, pool_timeout=30, pool_pre_ping=False
+        )
+
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` in a transaction, again when another's got in its way."""
+        for _ in range(RETRIES):
+            try:
+                async with self._begun() as db:
+                    return await db.run_sync(work)
+            except exc.DBAPIError as error:
+                if not _worth_repeating(error):
+                    with our_errors():
+                        raise
+        raise ArchiveUnavailable("The archive is too busy. It will be tried again.")
+
+    @contextlib.asynccontextmanager
+    async def _begun(self) -> AsyncIterator[Any]:
+        try:
+            connection = await self._engine.connect()
+        except (OSError, exc.TimeoutError) as error:
+            raise ArchiveUnavailable("The archive can't be reached. Is PostgreSQL running?") from error
+        async with connection, connection.begin():
+            yield connection
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work`; a connection that died while idle is replaced."""
+        return await self.write(work)
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._engine.dispose()
+
+
+def _worth_repeating(error: exc.DBAPIError) -> bool:
+    """Whether the same work may succeed at once: a victim of locking, or of a connection found dead.
+
+    A unique key that another transaction took first is seen by the second try.
+    """
+    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in (
+        _SERIALIZATION,
+        _DEADLOCK,
+        _UNIQUE,
+    )
+
+
+def open_database(url: str) -> SqliteDatabase | PostgresDatabase:
+    """The database at `url`: `sqlite+aiosqlite:///path`, or `postgresql+asyncpg://...`.
+
+    Whatever driver a SQLite URL names, the file is written by our one thread.
+    """
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return SqliteDatabase(Path(parsed.database or ""))
+    return PostgresDatabase(parsed.set(drivername="postgresql+asyncpg"))

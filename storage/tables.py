@@ -1,0 +1,210 @@
+"""The archive's tables, the same on SQLite and PostgreSQL."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+"""SQLite numbers rows by itself only where the type is INTEGER."""
+
+
+class UtcTime(sa.TypeDecorator[datetime]):
+    """An aware time in UTC. SQLite keeps no zone, so it is taken off and put back."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Into the database: UTC, naive on SQLite."""
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Out of the database: aware."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class clock(FunctionElement[float]):  # noqa: N801 - reads as the SQL function that it is
+    """Now, by the database's own clock: seconds since 1970. Leases are judged by it alone."""
+
+    type = sa.Double()
+    inherit_cache = True
+
+
+@compiles(clock, "sqlite")
+def _clock_sqlite(_element: Any, _compiler: Any, **_kw: Any) -> str:
+    return "((julianday('now') - 2440587.5) * 86400.0)"
+
+
+@compiles(clock, "postgresql")
+def _clock_postgresql(_element: Any, _compiler: Any, **_kw: Any) -> str:
+    return "extract(epoch from clock_timestamp())::float8"
+
+
+archive = sa.Table(
+    "archive",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True, comment="random; keeps two archives on one Dragonfly apart"),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("platform", sa.String, nullable=False),
+    sa.Column("workspace", sa.String, nullable=False),
+    sa.Column("channel", sa.String, nullable=False),
+    sa.Column("thread", sa.String, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False, comment="raised by every change to its messages"),
+    sa.Column("messages", sa.Integer, nullable=False, comment="how many it has now"),
+    sa.Column("last_reply", sa.BigInteger, nullable=False, comment="position of our newest reply; 0: none"),
+    sa.Column("running_turn", sa.BigInteger, comment="the one turn that runs"),
+    sa.Column("queued", sa.Integer, nullable=False, comment="turns that wait behind it"),
+    sa.Column("joined", sa.Boolean, nullable=False, comment="the bot was asked here, so it takes part"),
+    sa.Column("paused", sa.Boolean, nullable=False),
+    sa.Column("model", sa.String, nullable=False, comment="as chosen here; empty: the default"),
+    sa.Column("persona", sa.String, nullable=False, comment="as chosen here; empty: the default"),
+    sa.Column("fresh_from", sa.BigInteger, nullable=False, comment="windows show only what is newer"),
+    sa.Column("complete_from", sa.BigInteger, comment="whole from here on; 0: from its start; null: unknown"),
+    sa.Column("title", sa.String, nullable=False),
+    sa.Column("started_by", sa.String, nullable=False, comment="author id of who first asked"),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("active_at", UtcTime, nullable=False),
+    sa.UniqueConstraint("platform", "workspace", "channel", "thread", name="uq_sessions_key"),
+)
+
+_session = sa.ForeignKey("sessions.id", ondelete="CASCADE")
+
+messages = sa.Table(
+    "messages",
+    metadata,
+    sa.Column("id", Id, primary_key=True, comment="in the order of archiving"),
+    sa.Column("session_id", Id, _session, nullable=False),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("author_id", sa.String, nullable=False),
+    sa.Column("author_name", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False, comment="person, bot, other_bot"),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("note", sa.String, nullable=False, comment="shown below the text, not for the model"),
+    sa.Column("attachments", sa.Text, comment="JSON: [[name, type, size, url], ...]"),
+    sa.Column("gesture", sa.String, unique=True, comment="the sender's id of the act, with its channel"),
+    sa.Column("sent_at", UtcTime, nullable=False),
+    sa.Column("edited_at", UtcTime),
+    sa.UniqueConstraint("session_id", "position", name="uq_messages_place"),
+)
+
+turns = sa.Table(
+    "turns",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("session_id", Id, sa.ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("asked_position", sa.BigInteger, nullable=False),
+    sa.Column("asker_id", sa.String, nullable=False),
+    sa.Column("asker_name", sa.String, nullable=False),
+    sa.Column(
+        "state", sa.String, nullable=False, comment="queued, running, done, stopped, failed, merged, dropped"
+    ),
+    sa.Column("into_id", Id, comment="merged: the turn that answers this one too"),
+    sa.Column("owner", sa.String, nullable=False),
+    sa.Column("lease_until", sa.Double, nullable=False, comment="seconds by the database's clock"),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("cut", sa.BigInteger, nullable=False, comment="newest position its window shows"),
+    sa.Column("stop_asked", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcTime, nullable=False),
+    sa.Column("finished_at", UtcTime),
+    sa.Column("reply_position", sa.BigInteger),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("prompt_tokens", sa.Integer),
+    sa.Column("completion_tokens", sa.Integer),
+    sa.Column("total_tokens", sa.Integer),
+    sa.Column("response_id", sa.String),
+    sa.Column("system_fingerprint", sa.String),
+    sa.Column("finish_reason", sa.String),
+    sa.Column("latency_ms", sa.Integer),
+    sa.UniqueConstraint("session_id", "asked_position", name="uq_turns_asked"),
+    sa.Index(
+        "uq_turns_running",
+        "session_id",
+        unique=True,
+        sqlite_where=sa.text("state = 'running'"),
+        postgresql_where=sa.text("state = 'running'"),
+    ),
+    sa.Index(
+        "ix_turns_lease",
+        "lease_until",
+        sqlite_where=sa.text("state = 'running'"),
+        postgresql_where=sa.text("state = 'running'"),
+    ),
+    sa.Index("ix_turns_into_id", "into_id"),
+)
+
+parts = sa.Table(
+    "parts",
+    metadata,
+    sa.Column("turn_id", Id, sa.ForeignKey("turns.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("session_id", Id, sa.ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("position", sa.BigInteger, comment="null: meant to be posted, and perhaps was"),
+    sa.Column("end", sa.Integer, nullable=False, comment="where in the reply's text it ends"),
+    sa.Index("ix_parts_place", "session_id", "position"),
+)
+
+tombstones = sa.Table(
+    "tombstones",
+    metadata,
+    sa.Column("platform", sa.String, primary_key=True),
+    sa.Column("workspace", sa.String, primary_key=True),
+    sa.Column("channel", sa.String, primary_key=True),
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("made_at", UtcTime, nullable=False),
+)
+
+feedback = sa.Table(
+    "feedback",
+    metadata,
+    sa.Column("turn_id", Id, sa.ForeignKey("turns.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("author_id", sa.String, primary_key=True),
+    sa.Column("good", sa.Boolean, nullable=False),
+    sa.Column("given_at", UtcTime, nullable=False),
+)
+
+summaries = sa.Table(
+    "summaries",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("session_id", Id, sa.ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("level", sa.Integer, nullable=False, comment="0: of messages; n: of blocks of level n - 1"),
+    sa.Column("first", sa.BigInteger, nullable=False, comment="position of the first message covered"),
+    sa.Column("last", sa.BigInteger, nullable=False),
+    sa.Column("messages", sa.Integer, nullable=False, comment="how many it covers"),
+    sa.Column("version", sa.BigInteger, nullable=False, comment="session.version of what it was made from"),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("model", sa.String, nullable=False),
+    sa.Column("made_at", UtcTime, nullable=False),
+    sa.UniqueConstraint("session_id", "level", "first", name="uq_summaries_block"),
+)
+
+watermarks = sa.Table(
+    "watermarks",
+    metadata,
+    sa.Column("platform", sa.String, primary_key=True),
+    sa.Column("workspace", sa.String, primary_key=True),
+    sa.Column("channel", sa.String, primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
