@@ -1,0 +1,524 @@
+"""The REST API: routes, refusals, and the rules that the client must keep.
+
+https://docs.discord.com/developers/reference
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from tests.fakes.discord.gateway import Gateway
+from tests.fakes.discord.limits import Limits
+from tests.fakes.discord.permissions import BITS
+from tests.fakes.discord.world import (
+    ANNOUNCEMENT,
+    DM,
+    FORUM,
+    HAS_THREAD,
+    TEXT,
+    Channel,
+    Payload,
+    World,
+    iso,
+)
+
+MESSAGE_LENGTH = 2000
+NONCE_LENGTH = 25
+CUSTOM_ID_LENGTH = 100
+HISTORY_PAGE = 100
+INTERACTION_ANSWER_S = 3.0
+BULK_ROUTES = "/channels/{channel}/messages"
+
+
+class Refused(Exception):
+    """An error as Discord answers it."""
+
+    def __init__(self, status: int, code: int, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+UNKNOWN_CHANNEL = Refused(404, 10003, "Unknown Channel")
+UNKNOWN_MESSAGE = Refused(404, 10008, "Unknown Message")
+UNKNOWN_INTERACTION = Refused(404, 10062, "Unknown interaction")
+MISSING_ACCESS = Refused(403, 50001, "Missing Access")
+MISSING_PERMISSIONS = Refused(403, 50013, "Missing Permissions")
+CANNOT_DM = Refused(403, 50007, "Cannot send messages to this user")
+THREAD_ARCHIVED = Refused(400, 50083, "Thread is archived")
+THREAD_LOCKED = Refused(403, 160005, "Thread is locked")
+THREAD_EXISTS = Refused(400, 160004, "A thread has already been created for this message")
+
+
+class Rest:
+    """Handlers of the routes that bots use."""
+
+    def __init__(self, world: World, gateway: Gateway, limits: Limits, token: str) -> None:
+        self.world, self.gateway, self.limits, self.token = world, gateway, limits, token
+        self.calls: list[str] = []
+        self.faults: list[tuple[str, Callable[[], Awaitable[web.Response | None]]]] = []
+        self.cut_after: list[str] = []
+        """Routes whose next call is carried out, and then its connection cut."""
+        self.held: dict[str, asyncio.Event] = {}
+        """Routes whose calls wait, once carried out or not, until the event is set."""
+        self.flags = 1 << 19
+
+    def routes(self) -> list[web.RouteDef]:
+        """Every route below `/api/v10`."""
+        base = "/api/v10"
+        channel, message = base + "/channels/{channel}", base + "/channels/{channel}/messages/{message}"
+        application = base + "/applications/{application}/commands"
+        hook = base + "/webhooks/{application}/{token}"
+        table: list[tuple[str, str, str, Callable[..., Any]]] = [
+            ("GET", base + "/users/@me", "GET me", self.me),
+            ("GET", base + "/oauth2/applications/@me", "GET application", self.application),
+            ("GET", base + "/applications/@me", "GET application", self.application),
+            ("GET", base + "/gateway", "GET gateway", self.get_gateway),
+            ("GET", base + "/gateway/bot", "GET gateway", self.get_gateway),
+            ("POST", base + "/users/@me/channels", "POST dm", self.open_dm),
+            ("GET", base + "/users/{user}", "GET user", self.get_user),
+            ("GET", base + "/guilds/{guild}", "GET guild", self.get_guild),
+            ("GET", base + "/guilds/{guild}/threads/active", "GET active", self.active_threads),
+            ("GET", base + "/guilds/{guild}/members/{user}", "GET member", self.get_member),
+            ("GET", channel, "GET channel", self.get_channel),
+            ("GET", channel + "/messages", "GET messages", self.get_messages),
+            ("POST", channel + "/messages", "POST messages", self.post_message),
+            ("GET", message, "GET message", self.get_message),
+            ("PATCH", message, "PATCH message", self.patch_message),
+            ("DELETE", message, "DELETE message", self.delete_message),
+            ("PUT", message + "/reactions/{emoji}/@me", "PUT reaction", self.react),
+            ("POST", message + "/threads", "POST threads", self.start_thread),
+            ("POST", channel + "/typing", "POST typing", self.start_typing),
+            ("GET", channel + "/threads/archived/public", "GET archived", self.archived_threads),
+            ("GET", application, "GET commands", self.get_commands),
+            ("PUT", application, "PUT commands", self.put_commands),
+            ("POST", base + "/interactions/{interaction}/{token}/callback", "POST callback", self.callback),
+            ("POST", hook, "POST followup", self.followup),
+            ("GET", hook + "/messages/@original", "GET original", self.get_original),
+            ("PATCH", hook + "/messages/@original", "PATCH original", self.patch_original),
+        ]
+        files = [web.get("/attachments/{channel}/{file}/{name}", self.download)]
+        return [web.route(verb, path, self._served(name, run)) for verb, path, name, run in table] + files
+
+    def _served(
+        self, route: str, run: Callable[..., Any]
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            self.calls.append(route)
+            for index, (where, fault) in enumerate(self.faults):
+                if where == route:
+                    del self.faults[index]
+                    answer = await fault()
+                    if answer is not None:
+                        return answer
+                    break
+            if "interactions" not in request.path and "webhooks" not in request.path:
+                if request.headers.get("Authorization") != f"Bot {self.token}":
+                    return self._json({"message": "401: Unauthorized", "code": 0}, 401)
+                wait = self.limits.take_global()
+                if wait:
+                    return self._limited(wait, {}, everywhere=True)
+            major = request.match_info.get("channel", "")
+            wait, headers = self.limits.take(route, major)
+            if wait:
+                return self._limited(wait, headers, everywhere=False)
+            try:
+                result = await run(request)
+            except Refused as refused:
+                return self._json({"message": refused.message, "code": refused.code}, refused.status, headers)
+            if route in self.held:
+                await self.held[route].wait()
+            if route in self.cut_after:
+                self.cut_after.remove(route)
+                assert request.transport is not None
+                request.transport.abort()
+            if result is None:
+                return web.Response(status=204, headers=headers)
+            return self._json(result, 200, headers)
+
+        return serve
+
+    def _json(self, body: Any, status: int, headers: dict[str, str] | None = None) -> web.Response:
+        return web.Response(
+            body=json.dumps(body).encode(),
+            status=status,
+            headers={"Content-Type": "application/json", "Via": "1.1 google", **(headers or {})},
+        )
+
+    def _limited(self, wait: float, headers: dict[str, str], *, everywhere: bool) -> web.Response:
+        body = {"message": "You are being rate limited.", "retry_after": wait, "global": everywhere}
+        extra = {"Retry-After": f"{wait:.3f}", **({"X-RateLimit-Global": "true"} if everywhere else {})}
+        return self._json(body, 429, {**headers, **extra})
+
+    # ---- who and where
+
+    async def me(self, _: web.Request) -> Payload:
+        return {**self.world.bot.payload(), "verified": True, "mfa_enabled": False, "flags": 0}
+
+    async def application(self, _: web.Request) -> Payload:
+        flags = self.flags if self.gateway.content_intent else 0
+        return {
+            "id": str(self.world.bot.id),
+            "name": "Threadfly",
+            "icon": None,
+            "description": "",
+            "summary": "",
+            "bot_public": True,
+            "bot_require_code_grant": False,
+            "verify_key": "",
+            "flags": flags,
+            "team": None,
+            "owner": self.world.bot.payload(),
+            "approximate_guild_count": len(self.world.guilds),
+        }
+
+    async def get_gateway(self, _: web.Request) -> Payload:
+        used = len(self.gateway.identifies)
+        return {
+            "url": self.gateway.url,
+            "shards": self.gateway.shards,
+            "session_start_limit": {
+                "total": self.gateway.identify_budget,
+                "remaining": max(0, self.gateway.identify_budget - used),
+                "reset_after": 86_400_000,
+                "max_concurrency": 1,
+            },
+        }
+
+    async def get_user(self, request: web.Request) -> Payload:
+        user = self.world.users.get(int(request.match_info["user"]))
+        if user is None:
+            raise Refused(404, 10013, "Unknown User")
+        return user.payload()
+
+    async def get_guild(self, request: web.Request) -> Payload:
+        guild = int(request.match_info["guild"])
+        if guild not in self.world.guilds:
+            raise Refused(404, 10004, "Unknown Guild")
+        return self.world.guild_payload(guild)
+
+    async def get_member(self, request: web.Request) -> Payload:
+        guild, user = int(request.match_info["guild"]), int(request.match_info["user"])
+        if user not in self.world.guilds[guild].members:
+            raise Refused(404, 10007, "Unknown Member")
+        return self.world.member_payload(guild, user)
+
+    async def open_dm(self, request: web.Request) -> Payload:
+        body = await request.json()
+        return self.world.channel_payload(self.world.dm(int(body["recipient_id"])))
+
+    def _place(self, request: web.Request, *needed: str) -> Channel:
+        """The channel, if it is there and the bot has every right `needed` in it."""
+        place = self.world.channels.get(int(request.match_info["channel"]))
+        if place is None:
+            raise UNKNOWN_CHANNEL
+        rights = self.world.can(self.world.bot.id, place.id)
+        if place.kind != DM:
+            self.world.used_permissions |= {"view_channel", *needed}
+        if not rights & BITS["view_channel"]:
+            raise MISSING_ACCESS
+        for name in needed:
+            if not rights & BITS[name]:
+                raise MISSING_PERMISSIONS
+        return place
+
+    def _message(self, request: web.Request, place: Channel) -> Payload:
+        held = place.messages.get(int(request.match_info["message"]))
+        if held is None:
+            raise UNKNOWN_MESSAGE
+        return held
+
+    async def get_channel(self, request: web.Request) -> Payload:
+        return self.world.channel_payload(self._place(request).id)
+
+    # ---- messages
+
+    async def get_messages(self, request: web.Request) -> list[Payload]:
+        place = self._place(request)
+        limit = int(request.query.get("limit", 50))
+        if not 1 <= limit <= HISTORY_PAGE:
+            self.world.violation(f"asked for {limit} messages at once")
+            raise Refused(400, 50035, "Invalid Form Body")
+        if place.kind != DM:
+            self.world.used_permissions.add("read_message_history")
+            if not self.world.can(self.world.bot.id, place.id) & BITS["read_message_history"]:
+                return []
+        ids = sorted(place.messages)
+        if "after" in request.query:
+            ids = [i for i in ids if i > int(request.query["after"])][:limit]
+        elif "before" in request.query:
+            ids = [i for i in ids if i < int(request.query["before"])][-limit:]
+        else:
+            ids = ids[-limit:]
+        return [self._shown(place.messages[i]) for i in reversed(ids)]
+
+    def _shown(self, message: Payload) -> Payload:
+        shown = self.world.with_reference(message)
+        return shown if self.gateway.content_intent else self.world.without_content(shown)
+
+    async def get_message(self, request: web.Request) -> Payload:
+        return self._shown(self._message(request, self._place(request, "read_message_history")))
+
+    async def _body(self, request: web.Request) -> tuple[Payload, list[tuple[str, str, bytes]]]:
+        if request.content_type != "multipart/form-data":
+            return await request.json(), []
+        body: Payload = {}
+        files = []
+        async for part in await request.multipart():
+            data = await part.read(decode=False)
+            if part.name == "payload_json":
+                body = json.loads(data)
+            else:
+                files.append((part.filename or "file", "text/plain; charset=utf-8", bytes(data)))
+        return body, files
+
+    def _check(self, body: Payload, *, empty: bool) -> None:
+        content = body.get("content") or ""
+        if len(content) > MESSAGE_LENGTH:
+            self.world.violation(f"a message of {len(content)} characters")
+            raise Refused(400, 50035, "Invalid Form Body")
+        if empty and not content.strip():
+            self.world.violation("an empty message")
+            raise Refused(400, 50006, "Cannot send an empty message")
+        for row in body.get("components") or []:
+            ids = [button.get("custom_id", "") for button in row["components"]]
+            if len(ids) > 5 or len(set(ids)) < len(ids) or any(len(i) > CUSTOM_ID_LENGTH for i in ids):
+                self.world.violation(f"buttons {ids}")
+                raise Refused(400, 50035, "Invalid Form Body")
+
+    async def post_message(self, request: web.Request) -> Payload:
+        channel = self.world.channels.get(int(request.match_info["channel"]))
+        if channel is None:
+            raise UNKNOWN_CHANNEL
+        place = self._place(request, "send_messages_in_threads" if channel.is_thread else "send_messages")
+        if place.kind == DM and self.world.closed_dms & set(place.recipients):
+            raise CANNOT_DM
+        if place.kind == FORUM:
+            raise Refused(400, 50008, "Cannot send messages in a non-text channel")
+        rights = self.world.can(self.world.bot.id, place.id)
+        if place.locked and not rights & BITS["manage_threads"]:
+            raise THREAD_LOCKED
+        body, files = await self._body(request)
+        if files:
+            self._place(request, "attach_files")
+        self._check(body, empty=not files)
+        nonce = body.get("nonce")
+        if nonce is not None:
+            if len(str(nonce)) > NONCE_LENGTH:
+                self.world.violation(f"a nonce of {len(str(nonce))} characters")
+                raise Refused(400, 50035, "Invalid Form Body")
+            earlier = self.world.nonces.get((place.id, str(nonce)))
+            if body.get("enforce_nonce") and earlier in place.messages:
+                return {**place.messages[earlier], "nonce": nonce}
+        reply_to = int((body.get("message_reference") or {}).get("message_id", 0))
+        if reply_to:
+            self._place(request, "read_message_history")
+            if reply_to not in place.messages and body["message_reference"].get("fail_if_not_exists", True):
+                raise Refused(400, 50035, "Unknown message")
+        message = self.world.post(
+            self.world.bot.id,
+            place.id,
+            body.get("content") or "",
+            reply_to=reply_to,
+            files=files,
+            components=body.get("components") or (),
+            parse=(body.get("allowed_mentions") or {}).get("parse", ())
+            if "allowed_mentions" in body
+            else None,
+            flags=body.get("flags", 0),
+        )
+        if nonce is not None:
+            self.world.nonces[(place.id, str(nonce))] = int(message["id"])
+        return message if nonce is None else {**message, "nonce": nonce}
+
+    async def patch_message(self, request: web.Request) -> Payload:
+        place = self._place(request)
+        held = self._message(request, place)
+        if held["author"]["id"] != str(self.world.bot.id):
+            self.world.violation("edited somebody else's message")
+            raise Refused(403, 50005, "Cannot edit a message authored by another user")
+        if place.archived:
+            raise THREAD_ARCHIVED
+        body, files = await self._body(request)
+        self._check({**held, **body}, empty=not (files or held["attachments"]))
+        parse = (body.get("allowed_mentions") or {}).get("parse", ()) if "allowed_mentions" in body else None
+        if "content" in body:
+            held["content"] = body["content"]
+            held |= self.world._mentions(
+                body["content"], self.world.bot.id, None if parse is None else set(parse)
+            )
+        if "components" in body:
+            held["components"] = body["components"]
+        held["edited_timestamp"] = iso(time.time() * 1000)
+        self.world.emit("MESSAGE_UPDATE", self.world.for_gateway(held), place.guild, place.id)
+        return held
+
+    async def delete_message(self, request: web.Request) -> None:
+        place = self._place(request)
+        held = self._message(request, place)
+        if held["author"]["id"] != str(self.world.bot.id):
+            self._place(request, "manage_messages")
+        self.world.delete(place.id, int(held["id"]))
+
+    async def react(self, request: web.Request) -> None:
+        place = self._place(request, "add_reactions", "read_message_history")
+        held = self._message(request, place)
+        if place.locked or place.archived:
+            raise THREAD_ARCHIVED
+        held["reactions"].append(
+            {
+                "emoji": {"id": None, "name": request.match_info["emoji"]},
+                "count": 1,
+                "me": True,
+                "count_details": {"burst": 0, "normal": 1},
+                "me_burst": False,
+                "burst_colors": [],
+            }
+        )
+        self.world.touch()
+
+    async def start_typing(self, request: web.Request) -> None:
+        place = self.world.channels.get(int(request.match_info["channel"]))
+        self._place(request, "send_messages_in_threads" if place and place.is_thread else "send_messages")
+        self.world.typing.append(int(request.match_info["channel"]))
+        self.world.touch()
+
+    # ---- threads
+
+    async def start_thread(self, request: web.Request) -> Payload:
+        place = self._place(request, "create_public_threads")
+        held = self._message(request, place)
+        body = await request.json()
+        if not 1 <= len(body.get("name", "")) <= 100:
+            self.world.violation(f"a thread name of {len(body.get('name', ''))} characters")
+            raise Refused(400, 50035, "Invalid Form Body")
+        if place.kind not in (TEXT, ANNOUNCEMENT):
+            raise Refused(400, 50024, "Cannot execute action on this channel type")
+        if held["flags"] & HAS_THREAD:
+            raise THREAD_EXISTS
+        if body.get("auto_archive_duration", 1440) not in (60, 1440, 4320, 10080):
+            raise Refused(400, 50035, "Invalid Form Body")
+        return self.world.channel_payload(self.world.thread(place.id, body["name"], message=int(held["id"])))
+
+    async def active_threads(self, request: web.Request) -> Payload:
+        guild = int(request.match_info["guild"])
+        return {"threads": self.world.guild_payload(guild)["threads"], "members": []}
+
+    async def archived_threads(self, request: web.Request) -> Payload:
+        place = self._place(request, "read_message_history")
+        threads = [c for c in self.world.channels.values() if c.parent == place.id and c.is_thread]
+        closed = sorted((c for c in threads if c.archived), key=lambda c: -c.archived_ms)
+        payloads = [self.world.channel_payload(c.id) for c in closed[: int(request.query.get("limit", 50))]]
+        return {"threads": payloads, "members": [], "has_more": len(closed) > len(payloads)}
+
+    # ---- application commands and interactions
+
+    async def get_commands(self, _: web.Request) -> list[Payload]:
+        return self.world.commands
+
+    async def put_commands(self, request: web.Request) -> list[Payload]:
+        body = await request.json()
+        self.world.commands = [
+            {
+                "id": str(self.world.snowflake()),
+                "application_id": str(self.world.bot.id),
+                "version": str(self.world.snowflake()),
+                "default_member_permissions": None,
+                "dm_permission": True,
+                "nsfw": False,
+                "name_localizations": None,
+                "description_localizations": None,
+                "description": "",
+                "type": 1,
+                **command,
+            }
+            for command in body
+        ]
+        self.world.touch()
+        return self.world.commands
+
+    def _interaction(self, request: web.Request) -> Any:
+        interaction = self.world.interactions.get(request.match_info["token"])
+        if interaction is None:
+            raise UNKNOWN_INTERACTION
+        return interaction
+
+    async def callback(self, request: web.Request) -> Payload | None:
+        interaction = self._interaction(request)
+        body, _ = await self._body(request)
+        if time.monotonic() - interaction.made > INTERACTION_ANSWER_S:
+            self.world.violation("an interaction was answered after 3 s")
+            raise UNKNOWN_INTERACTION
+        if interaction.response is not None:
+            self.world.violation("an interaction was answered twice")
+            raise Refused(400, 40060, "Interaction has already been acknowledged.")
+        interaction.response = body
+        if body["type"] == 4:
+            self._check(body["data"], empty=True)
+            interaction.message = {**body["data"], "id": str(self.world.snowflake())}
+        self.world.touch()
+        if request.query.get("with_response") in ("1", "true"):
+            shown = {
+                "id": str(interaction.id),
+                "type": interaction.payload["type"],
+                "response_message_ephemeral": bool((body.get("data") or {}).get("flags", 0) & 64),
+            }
+            return {"interaction": shown, "resource": {"type": body["type"]}}
+        return None
+
+    def _hook_message(self, interaction: Any, body: Payload) -> Payload:
+        self._check(body, empty=True)
+        if "allowed_mentions" not in body:
+            self.world.violation("an interaction's message without allowed_mentions")
+        return {
+            "id": str(self.world.snowflake()),
+            "type": 0,
+            "channel_id": interaction.payload["channel_id"],
+            "author": self.world.bot.payload(),
+            "webhook_id": str(self.world.bot.id),
+            "application_id": str(self.world.bot.id),
+            "content": body.get("content", ""),
+            "flags": body.get("flags", 0) | (interaction.response or {}).get("data", {}).get("flags", 0),
+            "attachments": [],
+            "embeds": [],
+            "components": [],
+            "mentions": [],
+            "mention_roles": [],
+            "mention_everyone": False,
+            "pinned": False,
+            "tts": False,
+            "timestamp": iso(time.time() * 1000),
+            "edited_timestamp": None,
+        }
+
+    async def patch_original(self, request: web.Request) -> Payload:
+        interaction = self._interaction(request)
+        body, _ = await self._body(request)
+        interaction.message = self._hook_message(interaction, body)
+        self.world.touch()
+        return interaction.message
+
+    async def get_original(self, request: web.Request) -> Payload:
+        message = self._interaction(request).message
+        if message is None:
+            raise UNKNOWN_MESSAGE
+        return message
+
+    async def followup(self, request: web.Request) -> Payload:
+        interaction = self._interaction(request)
+        body, _ = await self._body(request)
+        message = self._hook_message(interaction, body)
+        interaction.followups.append(message)
+        self.world.touch()
+        return message
+
+    # ---- files
+
+    async def download(self, request: web.Request) -> web.Response:
+        if request.path not in self.world.files:
+            return web.Response(status=404)
+        kind, data = self.world.files[request.path]
+        return web.Response(body=data, headers={"Content-Type": kind or "application/octet-stream"})
