@@ -1,0 +1,166 @@
+"""The playground as a platform of the bot."""
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from aiohttp import web
+
+from adapters.posts import Posts
+from adapters.web.cast import Cast
+from adapters.web.guard import Guard
+from adapters.web.ledger import Post
+from adapters.web.memory import Memory
+from adapters.web.posts import RoomPosts, ours
+from adapters.web.pump import Pump
+from adapters.web.room import Room
+from adapters.web.server import Pages
+from adapters.web.translate import PLATFORM, WORKSPACE, key_of, messages_of, root_of
+from bot.domain import Attachment, Author, Button, History, Message, Order, Pressed, SessionKey
+from bot.errors import ArchiveUnavailable, PlatformForbidden, ThreadflyError
+from bot.ports import Desk, Handler, Journal, Reply, Watermarks
+
+log = logging.getLogger(__name__)
+
+_FILE_LINK = re.compile(r"/files/([\w-]{8,64})\Z")
+_HISTORY_PAGE = 100
+NOT_OPEN = "Threadfly is not taking anything in right now. Try again in a moment."
+
+
+class Replier(Protocol):
+    """Makes the reply that grows over some posts (`adapters.reply`)."""
+
+    def __call__(self, posts: Posts, journal: Journal) -> Reply: ...
+
+
+class WebPlatform:
+    """The bot's seat in a room of its own.
+
+    `data_dir` must exist; the room lies in it as `playground.db`. Without a `token` only requests
+    that come to this very machine by its own names are served.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        watermarks: Watermarks,
+        replier: Replier,
+        *,
+        memory: Memory | None = None,
+        token: str = "",
+        bot_name: str = "threadfly",
+        cast: Cast | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.room = Room(data_dir / "playground.db", cast or Cast.of(bot_name), now)
+        self._watermarks = watermarks
+        self._replier = replier
+        self._pages = Pages(self.room, self, memory, Guard(token))
+        self._handler: Handler | None = None
+        self._desk: Desk | None = None
+        self._pumps: list[Pump] = []
+
+    @property
+    def name(self) -> str:
+        return PLATFORM
+
+    def routes(self) -> list[web.RouteDef]:
+        """What the one HTTP server serves for it: `/`, `/static/`, `/ws`, `/api/`, `/files/`."""
+        return self._pages.routes()
+
+    def may_read(self, person: str, channel: str) -> bool:
+        """Whether that person can open the channel: the playground's own rule, for recall."""
+        return self.room.cast.may_read(person, channel)
+
+    async def open(self, handler: Handler, desk: Desk) -> None:
+        """Open the room and catch up. Raises `PlatformUnavailable` when its file is unusable."""
+        with ours():
+            await self.room.open()
+        self._handler, self._desk = handler, desk
+        done = await self._watermarks.watermarks(PLATFORM, WORKSPACE)
+        self._pumps = [
+            Pump(self.room, channel, done.get(channel, 0), handler, self._watermarks)
+            for channel in self.room.cast.channels
+        ]
+        for pump in self._pumps:
+            pump.start()
+
+    async def quiet(self) -> None:
+        """Hand nothing more to the core; what people still say is kept by the room, for the next start."""
+        self._handler = self._desk = None
+        await asyncio.gather(*(pump.stop() for pump in self._pumps))
+        self._pumps = []
+
+    async def close(self) -> None:
+        await self.quiet()
+        await self._pages.close()
+        await self.room.close()
+
+    def ailing(self) -> str:
+        if self._handler is None:
+            return "The playground is not open."
+        return next((pump.trouble for pump in self._pumps if pump.trouble), "")
+
+    async def open_reply(self, journal: Journal) -> Reply:
+        return self._replier(RoomPosts(self.room, journal.turn), journal)
+
+    async def history(self, key: SessionKey, before: int, limit: int) -> History:
+        if key.channel not in self.room.cast.channels:
+            raise PlatformForbidden("There is no such channel in the playground.")
+        posts: list[Post] = []
+        found: tuple[Message, ...] = ()
+        exhausted = False
+        oldest = before
+        while len(found) <= limit and not exhausted:
+            with ours():
+                page = await self.room.page(key.channel, root_of(key), oldest, _HISTORY_PAGE)
+            exhausted = len(page) < _HISTORY_PAGE
+            oldest = page[0].position if page else oldest
+            posts = [*(post for post in page if not post.deleted), *posts]
+            found = messages_of(posts, self.room.cast)
+        newest = found[-limit:] if limit else ()
+        return History(newest, exhausted and len(newest) == len(found))
+
+    async def fetch(self, attachment: Attachment, most: int) -> bytes | None:
+        link = _FILE_LINK.match(attachment.url)
+        if link is None:
+            return None
+        with ours():
+            known = await self.room.file(link[1])
+            if known is None or known[0].size > most:
+                return None
+            return await self.room.content(link[1])
+
+    async def tell(self, key: SessionKey, to: Author, text: str) -> None:
+        self.room.note(to.id, key.channel, root_of(key), text)
+
+    # What the pages need of the guest.
+
+    async def pressed(self, post: Post, button: Button, by: str) -> str:
+        """Pass on that a button was pressed; a sentence when that could not be done."""
+        if self._handler is None or post.mark is None:
+            return NOT_OPEN
+        key = key_of(post, self.room.cast.channels[post.channel])
+        event = Pressed(key, post.mark.asked, button, self._author(by))
+        try:
+            await self._handler(event)
+        except ArchiveUnavailable:
+            return "That could not be kept just now. Try again in a moment."
+        return ""
+
+    async def ordered(self, key: SessionKey, by: str, words: str) -> str:
+        """The answer to a slash command, for who typed it."""
+        if self._desk is None:
+            return NOT_OPEN
+        try:
+            return await self._desk(Order(key, self._author(by), words))
+        except ThreadflyError as exc:
+            log.warning("a command failed", extra={"event": "order_failed", "session": str(key)})
+            return str(exc)
+
+    def _author(self, person: str) -> Author:
+        return Author(person, self.room.cast.name_of(person))
