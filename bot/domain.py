@@ -166,6 +166,36 @@ class Receipt(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadSettings:
+    """What holds for one session; people change it with commands."""
+
+    model: str = ""
+    """Empty: the default one."""
+    persona: str = ""
+    """Empty: the default one."""
+    paused: bool = False
+    fresh_from: int = 0
+    """Position after which the present context begins (`new`); 0: the session's start."""
+    complete_from: int | None = None
+    """The record is whole from here on; 0: from the thread's start; None: nobody looked yet."""
+    messages: int = 0
+    """How many messages the session has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a command does to a session; None leaves a thing as it is."""
+
+    model: str | None = None
+    persona: str | None = None
+    paused: bool | None = None
+    fresh: bool = False
+    """Begin a fresh context after the command."""
+    stop: bool = False
+    """Stop the turn that runs and drop those that wait."""
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One answer of the bot, claimed by this process."""
 
@@ -185,6 +215,34 @@ class Turn:
     parts: tuple["Part", ...] = ()
     """What earlier owners meant to post, by number; empty unless taken over or tried again."""
     taken_over: bool = False
+    settings: ThreadSettings = ThreadSettings()
+    """As the claim found them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the transaction that recorded a message says of it."""
+
+    receipt: Receipt
+    session_id: int = 0
+    version: int = 0
+    fresh: bool = False
+    """This delivery raised the version: the message was not there before."""
+    turn: Turn | None = None
+    """The turn to run now."""
+    stopping: int | None = None
+    """Id of the turn that the message stops."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What the transaction that closed a turn says."""
+
+    version: int
+    reply: Message | None
+    """The reply as archived, if it came as the session's newest change; None: nothing to append."""
+    next: Turn | None
+    """The turn that was waiting, claimed for this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +266,23 @@ class Window:
     """Ascending by position."""
     whole: bool
     """Nothing of the session's present context is older than these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A summary of the messages with `after < position <= last`. The blocks of a session touch, in order."""
+
+    level: int
+    """0: made from messages; n: from blocks of level n - 1."""
+    after: int
+    last: int
+    messages: int
+    """How many messages it covers."""
+    text: str
+    """Empty: something in it changed, and it must be made again."""
+    model: str = ""
+    version: int = 0
+    """The session's version that it was made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +377,8 @@ class ModelCard:
     """Kept free for the answer."""
     sees: bool
     """Takes pictures."""
+    summarises: bool = True
+    """False: it can't shorten a text, so summaries are made of the messages' first words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,9 @@ def _translated(error: exc.DatabaseError) -> StoreError:
             "away to start with an empty archive."
         )
     if "full" in said:
-        return ArchiveUnavailable("The disk of the archive is full. Make room; nothing that was kept is lost.")
+        return ArchiveUnavailable(
+            "The disk of the archive is full. Make room; nothing that was kept is lost."
+        )
     if "readonly" in said or "unable to open" in said:
         return ArchiveUnavailable("The archive's file can't be written. Check the rights of the data folder.")
     return ArchiveUnavailable("The archive did not take part of the work. It will be tried again.")
@@ -134,7 +136,8 @@ class SqliteDatabase:
                 outcomes = _commit_together(connection, group)
             except Exception as error:  # noqa: BLE001 - whoever waits for the group gets it
                 outcomes = [error] * len(group)
-                connection = _discard(connection)
+                _discard(connection)
+                connection = None
             _tell(group, outcomes)
         _discard(connection)
 
@@ -237,15 +240,16 @@ class PostgresDatabase:
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction, again when another's got in its way."""
-        for _ in range(RETRIES):
+        for attempt in range(1, RETRIES + 1):
             try:
                 async with self._begun() as db:
-                    return await db.run_sync(work)
+                    result: T = await db.run_sync(work)
+                    return result
             except exc.DBAPIError as error:
-                if not _worth_repeating(error):
+                if attempt == RETRIES or not _worth_repeating(error):
                     with our_errors():
                         raise
-        raise ArchiveUnavailable("The archive is too busy. It will be tried again.")
+        raise AssertionError("the last attempt returns or raises")
 
     @contextlib.asynccontextmanager
     async def _begun(self) -> AsyncIterator[Any]:
@@ -263,6 +267,7 @@ class PostgresDatabase:
     async def close(self) -> None:
         """Close the pool."""
         await self._engine.dispose()
+        await asyncio.sleep(0)  # lets the sockets' transports see that they are closed
 
 
 def _worth_repeating(error: exc.DBAPIError) -> bool:

@@ -33,7 +33,7 @@ class UtcTime(sa.TypeDecorator[datetime]):
         utc = value.astimezone(UTC)
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, _dialect: sa.Dialect) -> datetime | None:
         """Out of the database: aware."""
         if value is None:
             return None
@@ -190,14 +190,14 @@ summaries = sa.Table(
     sa.Column("id", Id, primary_key=True),
     sa.Column("session_id", Id, sa.ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
     sa.Column("level", sa.Integer, nullable=False, comment="0: of messages; n: of blocks of level n - 1"),
-    sa.Column("first", sa.BigInteger, nullable=False, comment="position of the first message covered"),
-    sa.Column("last", sa.BigInteger, nullable=False),
+    sa.Column("after", sa.BigInteger, nullable=False, comment="covers the positions after this one"),
+    sa.Column("last", sa.BigInteger, nullable=False, comment="up to and with this one"),
     sa.Column("messages", sa.Integer, nullable=False, comment="how many it covers"),
     sa.Column("version", sa.BigInteger, nullable=False, comment="session.version of what it was made from"),
-    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False, comment="empty: something in it changed, make it again"),
     sa.Column("model", sa.String, nullable=False),
     sa.Column("made_at", UtcTime, nullable=False),
-    sa.UniqueConstraint("session_id", "level", "first", name="uq_summaries_block"),
+    sa.UniqueConstraint("session_id", "after", name="uq_summaries_block"),
 )
 
 watermarks = sa.Table(

@@ -1,0 +1,1 @@
+"""SQL: sessions, messages, turns. Each module is one noun; `Database` runs their work."""

@@ -1,0 +1,205 @@
+"""Claiming a turn: what receiving, closing, taking over and trying again have in common.
+
+All of it runs with the session's row locked, so there is one claim at a time in a session.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+import sqlalchemy as sa
+
+from bot.domain import Author, Part, ThreadSettings, Turn
+from storage.archive.statements import OnConflict, key_of, settings_of
+from storage.tables import clock, parts, sessions, turns
+
+
+class Claimant(NamedTuple):
+    """The process that claims, and for how long a claim holds."""
+
+    owner: str
+    lease_s: float
+
+
+_lease = clock() + sa.bindparam("lease_s", type_=sa.Double)
+
+INSERT_TURN: Final = OnConflict(
+    lambda insert: (
+        insert(turns)
+        .values(
+            session_id=sa.bindparam("session"),
+            asked_position=sa.bindparam("asked"),
+            asker_id=sa.bindparam("asker_id"),
+            asker_name=sa.bindparam("asker_name"),
+            state=sa.bindparam("state"),
+            owner=sa.bindparam("owner"),
+            lease_until=_lease,
+            epoch=1,
+            cut=sa.bindparam("cut"),
+            stop_asked=False,
+            created_at=sa.bindparam("now"),
+            model="",
+        )
+        .on_conflict_do_nothing()
+        .returning(turns.c.id)
+    )
+)
+"""No row comes back when the question was taken up before."""
+
+_CLAIM: Final = (
+    sa.update(turns)
+    .where(turns.c.id == sa.bindparam("turn"))
+    .values(
+        state="running",
+        owner=sa.bindparam("new_owner"),
+        lease_until=_lease,
+        epoch=turns.c.epoch + 1,
+        cut=sa.bindparam("new_cut"),
+        stop_asked=False,
+        finished_at=None,
+    )
+    .returning(turns.c.epoch)
+)
+
+INTEND_FIRST: Final = OnConflict(lambda insert: insert(parts).on_conflict_do_nothing())
+
+_QUEUED: Final = (
+    sa.select(turns)
+    .where(turns.c.session_id == sa.bindparam("session"), turns.c.state == "queued")
+    .order_by(turns.c.asked_position)
+)
+_MERGE: Final = (
+    sa.update(turns)
+    .where(
+        turns.c.session_id == sa.bindparam("session"),
+        turns.c.state == "queued",
+        turns.c.id != sa.bindparam("turn"),
+    )
+    .values(state="merged", into_id=sa.bindparam("turn"))
+)
+_ASKED: Final = (
+    sa.select(turns.c.asked_position)
+    .where(sa.or_(turns.c.id == sa.bindparam("turn"), turns.c.into_id == sa.bindparam("turn")))
+    .order_by(turns.c.asked_position)
+)
+_PARTS: Final = sa.select(parts).where(parts.c.turn_id == sa.bindparam("turn")).order_by(parts.c.number)
+_TAKE: Final = (
+    sa.update(sessions)
+    .where(sessions.c.id == sa.bindparam("session"))
+    .values(running_turn=sa.bindparam("turn"), queued=sa.bindparam("waiting"))
+)
+
+
+class Ask(NamedTuple):
+    """A message that wants an answer."""
+
+    position: int
+    by: Author
+    at: datetime
+
+
+def take_up(c: sa.Connection, session: Any, ask: Ask, state: str, claimant: Claimant) -> int | None:
+    """Make the turn of `ask` in the given state; its id, or None if it had been taken up before."""
+    cut = max(ask.position, session.last_reply)
+    turn: int | None = c.execute(
+        INSERT_TURN(c),
+        {
+            "session": session.id,
+            "asked": ask.position,
+            "asker_id": ask.by.id,
+            "asker_name": ask.by.name,
+            "state": state,
+            "owner": claimant.owner,
+            "lease_s": claimant.lease_s,
+            "cut": cut,
+            "now": ask.at,
+        },
+    ).scalar()
+    if turn is not None and state == "running":
+        _intend_first(c, session.id, turn)
+    return turn
+
+
+def first_claim(session: Any, turn: int, ask: Ask, version: int, settings: ThreadSettings) -> Turn:
+    """The value of a turn that `take_up` just made running."""
+    return Turn(
+        id=turn,
+        session_id=session.id,
+        key=key_of(session),
+        asked=(ask.position,),
+        cut=max(ask.position, session.last_reply),
+        epoch=1,
+        version=version,
+        asker=ask.by,
+        settings=settings,
+    )
+
+
+def claim_waiting(c: sa.Connection, session: Any, version: int, claimant: Claimant) -> Turn | None:
+    """Claim the newest turn that waits in the session, which answers all others that wait too.
+
+    The session is left with that as its running turn, or with none.
+    """
+    waiting = c.execute(_QUEUED, {"session": session.id}).all()
+    newest = waiting[-1] if waiting else None
+    if newest is None:
+        c.execute(_TAKE, {"session": session.id, "turn": None, "waiting": 0})
+        return None
+    if len(waiting) > 1:
+        c.execute(_MERGE, {"session": session.id, "turn": newest.id})
+    return claim(c, session, newest, version, claimant)
+
+
+def claim(c: sa.Connection, session: Any, row: Any, version: int, claimant: Claimant) -> Turn:
+    """Make the turn `row` run for `claimant`, under a new epoch.
+
+    A turn that ran before keeps its cut: whoever goes on with a reply answers the same messages.
+    """
+    asked = tuple(c.execute(_ASKED, {"turn": row.id}).scalars())
+    begun = tuple(Part(p.number, p.position, p.end) for p in c.execute(_PARTS, {"turn": row.id}))
+    cut = row.cut if begun else max(asked[-1], session.last_reply)
+    epoch = c.execute(
+        _CLAIM,
+        {"turn": row.id, "new_owner": claimant.owner, "lease_s": claimant.lease_s, "new_cut": cut},
+    ).scalar_one()
+    if not begun:
+        _intend_first(c, session.id, row.id)
+    c.execute(
+        _TAKE,
+        {"session": session.id, "turn": row.id, "waiting": 0 if row.state == "queued" else session.queued},
+    )
+    return Turn(
+        id=row.id,
+        session_id=session.id,
+        key=key_of(session),
+        asked=asked,
+        cut=cut,
+        epoch=epoch,
+        version=version,
+        asker=Author(row.asker_id, row.asker_name),
+        parts=begun,
+        taken_over=bool(begun),
+        settings=settings_of(session),
+    )
+
+
+def _intend_first(c: sa.Connection, session_id: int, turn: int) -> None:
+    c.execute(
+        INTEND_FIRST(c),
+        {"turn_id": turn, "number": 1, "session_id": session_id, "position": None, "end": 0},
+    )
+
+
+_DROP_WAITING: Final = (
+    sa.update(turns)
+    .where(turns.c.session_id == sa.bindparam("session"), turns.c.state == "queued")
+    .values(state="dropped", finished_at=sa.bindparam("now"))
+)
+_ASK_TO_STOP: Final = sa.update(turns).where(turns.c.id == sa.bindparam("turn")).values(stop_asked=True)
+
+
+def ask_to_stop(c: sa.Connection, session: Any) -> None:
+    """Ask the owner of the running turn to stop, and drop the turns that wait."""
+    c.execute(_ASK_TO_STOP, {"turn": session.running_turn})
+    if session.queued:
+        c.execute(_DROP_WAITING, {"session": session.id, "now": datetime.now(UTC)})
+        c.execute(_TAKE, {"session": session.id, "turn": session.running_turn, "waiting": 0})

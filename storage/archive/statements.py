@@ -1,0 +1,176 @@
+"""What the archive's modules share: statements for both databases, rows to values."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bot.domain import Attachment, Author, Message, SessionKey, Speaker, ThreadSettings
+from storage.tables import messages, sessions, summaries, tombstones
+
+
+class OnConflict:
+    """One INSERT ... ON CONFLICT, which SQLAlchemy spells for each database on its own.
+
+    `build` gets the database's `insert`; call with a connection for the statement that fits it.
+    """
+
+    def __init__(self, build: Callable[[Any], sa.Executable]) -> None:
+        self._spelled = {"sqlite": build(sqlite.insert), "postgresql": build(postgresql.insert)}
+
+    def __call__(self, c: sa.Connection) -> sa.Executable:
+        return self._spelled[c.dialect.name]
+
+
+def key_is(table: sa.Table) -> sa.ColumnElement[bool]:
+    """The row of a session key, bound from `key_values`."""
+    return sa.and_(*(table.c[name] == sa.bindparam(f"k_{name}") for name in KEY_PARTS))
+
+
+KEY_PARTS: Final = ("platform", "workspace", "channel", "thread")
+
+
+def key_values(key: SessionKey) -> dict[str, Any]:
+    """Values for `key_is`."""
+    return {
+        "k_platform": key.platform,
+        "k_workspace": key.workspace,
+        "k_channel": key.channel,
+        "k_thread": key.thread,
+    }
+
+
+LOCK_SESSION: Final = sa.select(sessions).where(key_is(sessions)).with_for_update()
+"""One at a time changes a session; SQLite has one writer anyway."""
+LOCK_SESSION_BY_ID: Final = (
+    sa.select(sessions).where(sessions.c.id == sa.bindparam("session")).with_for_update()
+)
+
+_MESSAGE_COLUMNS: Final = (
+    "session_id",
+    "position",
+    "author_id",
+    "author_name",
+    "kind",
+    "text",
+    "note",
+    "attachments",
+    "gesture",
+    "sent_at",
+    "edited_at",
+)
+
+_buried = sa.exists().where(
+    tombstones.c.platform == sa.bindparam("k_platform"),
+    tombstones.c.workspace == sa.bindparam("k_workspace"),
+    tombstones.c.channel == sa.bindparam("k_channel"),
+    tombstones.c.position == sa.bindparam("position", type_=sa.BigInteger),
+)
+
+INSERT_MESSAGE: Final = OnConflict(
+    lambda insert: (
+        insert(messages)
+        .from_select(
+            _MESSAGE_COLUMNS,
+            sa.select(*(sa.bindparam(name, type_=messages.c[name].type) for name in _MESSAGE_COLUMNS)).where(
+                ~_buried
+            ),
+        )
+        .on_conflict_do_nothing()
+    )
+)
+"""Unless it is there already, under this position or gesture, or was deleted before it came."""
+
+
+def message_values(session_id: int, key: SessionKey, message: Message, gesture: str = "") -> dict[str, Any]:
+    """Values for `INSERT_MESSAGE`."""
+    return {
+        **key_values(key),
+        "session_id": session_id,
+        "position": message.position,
+        "author_id": message.author.id,
+        "author_name": message.author.name,
+        "kind": message.author.kind.value,
+        "text": message.text,
+        "note": message.note,
+        "attachments": attachments_to_json(message.attachments),
+        "gesture": f"{key.platform}:{key.workspace}:{key.channel}:{gesture}" if gesture else None,
+        "sent_at": message.sent_at,
+        "edited_at": message.edited_at,
+    }
+
+
+def attachments_to_json(attachments: tuple[Attachment, ...]) -> str | None:
+    """As kept in `messages.attachments`."""
+    if not attachments:
+        return None
+    return orjson.dumps([[a.name, a.type, a.size, a.url] for a in attachments]).decode()
+
+
+def message_of(row: Any) -> Message:
+    """A row of `messages` as a value."""
+    return Message(
+        position=row.position,
+        author=Author(row.author_id, row.author_name, Speaker(row.kind)),
+        text=row.text,
+        sent_at=row.sent_at,
+        attachments=tuple(Attachment(*a) for a in orjson.loads(row.attachments)) if row.attachments else (),
+        edited_at=row.edited_at,
+        note=row.note,
+    )
+
+
+def key_of(row: Any) -> SessionKey:
+    """The key of a row of `sessions`."""
+    return SessionKey(row.platform, row.workspace, row.channel, row.thread)
+
+
+def settings_of(row: Any) -> ThreadSettings:
+    """The settings of a row of `sessions`."""
+    return ThreadSettings(
+        model=row.model,
+        persona=row.persona,
+        paused=row.paused,
+        fresh_from=row.fresh_from,
+        complete_from=row.complete_from,
+        messages=row.messages,
+    )
+
+
+BURY: Final = OnConflict(lambda insert: insert(tombstones).on_conflict_do_nothing())
+
+
+def tombstone_values(key: SessionKey, position: int, now: datetime) -> dict[str, Any]:
+    """Values for `BURY`."""
+    return {
+        "platform": key.platform,
+        "workspace": key.workspace,
+        "channel": key.channel,
+        "position": position,
+        "made_at": now,
+    }
+
+
+def lock_key(c: sa.Connection, key: SessionKey) -> None:
+    """Keep others from making the session of `key` (or burying what it will hold) until the commit.
+
+    Only needed while there is no row to lock; SQLite's one writer needs none.
+    """
+    if c.dialect.name == "postgresql":
+        place = f"{key.platform}:{key.workspace}:{key.channel}"
+        c.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(place, 0))))
+
+
+VOID_SUMMARIES: Final = (
+    sa.update(summaries)
+    .where(
+        summaries.c.session_id == sa.bindparam("session"),
+        summaries.c.after < sa.bindparam("upto"),
+        summaries.c.last >= sa.bindparam("place"),
+    )
+    .values(text="")
+)
+"""What summaries told of `place` to `upto` is void at once; they are made again off the user's path."""

@@ -1,0 +1,37 @@
+"""How far each channel is archived without a gap."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import sqlalchemy as sa
+
+from storage.archive.statements import OnConflict
+from storage.database import Database
+from storage.tables import watermarks
+
+_ADVANCE: Final = OnConflict(
+    lambda insert: (moved := insert(watermarks)).on_conflict_do_update(
+        index_elements=["platform", "workspace", "channel"],
+        set_={"position": moved.excluded.position},
+        where=watermarks.c.position < moved.excluded.position,
+    )
+)
+
+
+class SqlWatermarks:
+    """The `Watermarks` port in SQL."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def watermarks(self, platform: str, workspace: str) -> Mapping[str, int]:
+        """Channel to position, for every channel of the workspace that has one."""
+        query = sa.select(watermarks.c.channel, watermarks.c.position).where(
+            watermarks.c.platform == platform, watermarks.c.workspace == workspace
+        )
+        return await self._database.read(lambda c: {row.channel: row.position for row in c.execute(query)})
+
+    async def advance(self, platform: str, workspace: str, channel: str, position: int) -> None:
+        """Everything up to `position` is archived. Never moves back."""
+        values = {"platform": platform, "workspace": workspace, "channel": channel, "position": position}
+        await self._database.write(lambda c: c.execute(_ADVANCE(c), values).rowcount)
