@@ -47,7 +47,10 @@ CREATE TABLE vote (
     PRIMARY KEY (post, person)
 );
 """
-_POST = "position, changed, channel, root, author, text, edited, deleted, called, named, turn, part, asked, showing"
+_POST = (
+    "position, changed, channel, root, author, text, edited, deleted, called, named, "
+    "turn, part, asked, showing"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,5 +292,7 @@ def _mark_values(mark: Mark | None) -> tuple[object, ...]:
 def _post(row: Sequence[Any]) -> Post:
     position, changed, channel, root, author, text, edited, deleted, called, named, *marked = row
     mark = None if marked[0] is None else Mark(*marked)
-    flags = {"deleted": bool(deleted), "called": bool(called), "named": bool(named)}
-    return Post(position, changed, channel, root, author, text, edited, mark=mark, **flags)
+    return Post(
+        position, changed, channel, root, author, text, edited,
+        deleted=bool(deleted), called=bool(called), named=bool(named), mark=mark,
+    )  # fmt: skip

@@ -19,6 +19,9 @@ TAGS = frozenset(
 MOST_DEPTH = 24
 """Nesting past this is shown flat: a message of ten thousand quotes is no reason to recurse."""
 KEPT_TREES = 512
+MOST_MARKDOWN_CHARS = 10_000
+"""Longer posts (people's alone) are shown as written: some hostile texts take the parser a time that
+grows with the square of their length, and everybody in the room would wait for it."""
 _SAFE_LINK = re.compile(r"(?:https?://|mailto:)[^\s\x00-\x1f]+\Z", re.IGNORECASE)
 _BARE_LINK = re.compile(r"\bhttps?://[^\s<>\"'`]+", re.IGNORECASE)
 _LANGUAGE = re.compile(r"[\w+#.-]{1,30}")
@@ -30,6 +33,8 @@ _parser = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["tab
 @lru_cache(maxsize=KEPT_TREES)
 def tree(text: str) -> list[object]:
     """The blocks of `text`. The lists are shared between callers: read them only."""
+    if len(text) > MOST_MARKDOWN_CHARS:
+        return _as_written(text)
     build = _Build()
     build.take(_parser.parse(text))
     return build.top
@@ -81,6 +86,11 @@ class _Build:
 
     def _here(self) -> list[object]:
         return next((element for element in reversed(self._open) if element is not None), self.top)
+
+
+def _as_written(text: str) -> list[object]:
+    lines: list[object] = [piece for line in text.split("\n") for piece in (line, ["br", {}])]
+    return [["p", {}, *lines[:-1]]]
 
 
 def _flat(tokens: Sequence[Token]) -> Iterator[Token]:
