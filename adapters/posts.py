@@ -4,7 +4,7 @@ This is the seam between what the platforms share (pace, cut, once, finish: `rep
 `pacing.py`, `splitting.py`) and what is theirs alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -16,13 +16,13 @@ class Showing(StrEnum):
     GROWING = "growing"
     """More text comes: Stop."""
     EARLIER = "earlier"
-    """Complete, and another part follows: no buttons."""
+    """Complete, and another post follows: no buttons. A file that follows does not count."""
     DONE = "done"
-    """The last part of a whole answer: thumbs up and down."""
+    """The last post of a whole answer: thumbs up and down."""
     STOPPED = "stopped"
-    """The last part of an answer that somebody stopped."""
+    """The last post of an answer that somebody stopped."""
     FAILED = "failed"
-    """The last part of an answer that failed: Try again."""
+    """The last post of an answer that failed: Try again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +30,11 @@ class Limits:
     """What one platform takes."""
 
     post_length: int
-    """Most characters of a post, in the platform's own count (see `Posts.length`)."""
+    """Most that a post may hold, in the platform's own count."""
     most_parts: int = 5
     """A reply that needs more posts goes on as a file."""
+    length: Callable[[str], int] = len
+    """The platform's own count: the sum over the characters, each at least 1."""
 
 
 class Throttled(Exception):
@@ -47,8 +49,9 @@ class Posts(Protocol):
     """The posts of one reply, in one thread. An island makes one for each reply.
 
     Methods raise `Throttled`, or the `PlatformError`s. A call that may or may not have been
-    carried out (a cut connection) is settled by the island (`create` through its nonce or by
-    looking), so that none is made twice.
+    carried out (a cut connection) is settled by the island where it can (`create` through its nonce).
+    Where it can't, it raises `PlatformUnavailable`: `reply.py` looks among `ours` before it posts
+    that part again. Text pings no one, on any path; only the island knows how.
     """
 
     limits: Limits
@@ -62,8 +65,11 @@ class Posts(Protocol):
     async def remove(self, position: int) -> None:
         """Take the post away, if it is there."""
 
-    async def create_file(self, number: int, name: str, content: str, showing: Showing) -> int:
-        """Post part `number` as a file; its position."""
+    async def create_file(self, number: int, name: str, content: str) -> int:
+        """Post part `number` as a file, without text or buttons; its position.
+
+        Raises `PlatformForbidden` where the bot may not post files: the rest is then posted as text.
+        """
 
     async def ours(self) -> Sequence[int]:
         """Positions of the bot's own posts in the thread that are newer than what was asked, ascending.
