@@ -1,0 +1,195 @@
+"""One model on one server, through langchain-openai. Heavy to import."""
+
+import asyncio
+import base64
+import codecs
+import time
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from dataclasses import replace
+from itertools import takewhile
+from typing import Any, cast
+
+import httpx2
+import openai
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from bot.domain import Delta, Finished, Picture, Prompt, PromptMessage, Role, Usage
+
+from .failures import Cause, Failed
+from .models import ModelSettings
+from .transport import MergingTransport
+from .vendor import refused_parameter, translated
+
+CONNECT_S = 10.0
+MOST_QUIET_S = 600.0
+"""The longest time without any text, however often the server says that it is still at work."""
+NO_KEY = "none"
+"""For servers that ask for no key: the client insists on one."""
+UNSEEN = "[a picture, which you cannot see]"
+
+
+def open_client(transport: MergingTransport) -> httpx2.AsyncClient:
+    """The HTTP client that all models share. The transport looks after proxies itself."""
+    return httpx2.AsyncClient(transport=transport, trust_env=False, follow_redirects=True)
+
+
+class _Named(ChatOpenAI):
+    """Keeps what langchain-openai drops of an event: the response's id."""
+
+    def _convert_chunk_to_generation_chunk(
+        self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None
+    ) -> ChatGenerationChunk | None:
+        converted = super()._convert_chunk_to_generation_chunk(
+            chunk, default_chunk_class, base_generation_info
+        )
+        if converted is not None and (converted.generation_info or {}).get("finish_reason"):
+            converted.generation_info = {**(converted.generation_info or {}), "response_id": chunk.get("id")}
+        return converted
+
+
+class Chat:
+    """Asks one model, once for each `stream`."""
+
+    def __init__(self, settings: ModelSettings, client: httpx2.AsyncClient) -> None:
+        """No I/O. Nothing is read from the environment, where langchain-openai would look by itself."""
+        self._settings = settings
+        self._dropped: frozenset[str] = frozenset()
+        self._model = _Named(
+            model=settings.id,
+            base_url=settings.base_url,
+            api_key=SecretStr(settings.api_key or NO_KEY),
+            timeout=httpx2.Timeout(settings.timeout_s, connect=CONNECT_S),
+            max_retries=0,
+            http_async_client=client,
+            openai_proxy=None,
+            output_version="v0",
+            stream_chunk_timeout=None,
+            use_responses_api=False,
+        )
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Delta | Finished, None]:
+        """One try at an answer. Raises `Failed`.
+
+        Parameters that the server turns out not to know are left out from then on (Ollama and older
+        vLLM refuse `stream_options`, Mistral `max_completion_tokens`, reasoning models `temperature`).
+        """
+        messages = list(_messages(prompt, sees=self._settings.sees))
+        dropped = self._dropped
+        while True:
+            parameters = self._parameters(dropped)
+            with translated():
+                try:
+                    async with aclosing(self._ask(messages, parameters)) as chunks:
+                        async for chunk in chunks:
+                            self._dropped = dropped
+                            yield chunk
+                except openai.APIStatusError as error:
+                    name = refused_parameter(error, set(parameters))
+                    if name is None:
+                        raise
+                    dropped |= {name}
+                else:
+                    return
+
+    def _parameters(self, dropped: frozenset[str]) -> dict[str, Any]:
+        limit = self._settings.answer_tokens
+        spelled = "max_tokens" if "max_completion_tokens" in dropped else "max_completion_tokens"
+        wanted = {
+            "stream_options": {"include_usage": True},
+            "temperature": self._settings.temperature,
+            spelled: limit,
+        }
+        return {name: value for name, value in wanted.items() if value is not None and name not in dropped}
+
+    async def _ask(
+        self, messages: list[BaseMessage], parameters: dict[str, Any]
+    ) -> AsyncGenerator[Delta | Finished, None]:
+        begun = time.monotonic()
+        join = codecs.getincrementaldecoder("utf-16-le")("replace").decode
+        usage = Usage(model=self._settings.name)
+        async with aclosing(self._chunks(messages, parameters)) as chunks:
+            while (chunk := await _next(chunks)) is not None:
+                usage = _with_news(usage, chunk)
+                # Two halves of a surrogate pair may come in two events.
+                if text := join(chunk.text.encode("utf-16-le", "surrogatepass")):
+                    yield Delta(text)
+        if usage.finish_reason == "error":
+            raise Failed(Cause.BROKEN)
+        yield Finished(replace(usage, latency_ms=round((time.monotonic() - begun) * 1000)))
+
+    def _chunks(
+        self, messages: list[BaseMessage], parameters: dict[str, Any]
+    ) -> AsyncGenerator[AIMessageChunk, None]:
+        usual = {
+            name: parameters[name] for name in ("temperature", "max_completion_tokens") if name in parameters
+        }
+        # langchain-openai would spell this one in the newer way.
+        older = {name: parameters[name] for name in ("max_tokens",) if name in parameters}
+        stream = self._model.astream(
+            messages, stream_usage="stream_options" in parameters, **usual, extra_body=older or None
+        )
+        return cast(AsyncGenerator[AIMessageChunk, None], stream)
+
+
+async def _next(chunks: AsyncGenerator[AIMessageChunk, None]) -> AIMessageChunk | None:
+    async with asyncio.timeout(MOST_QUIET_S):
+        return await anext(chunks, None)
+
+
+def _messages(prompt: Prompt, *, sees: bool) -> Iterator[BaseMessage]:
+    """The prompt in langchain's words. The system messages at its head are one: many servers take no more."""
+    rest = list(prompt.messages)
+    system = list(takewhile(lambda said: said.role is Role.SYSTEM, rest))
+    if system:
+        yield SystemMessage("\n\n".join(_clean(said.text) for said in system))
+    for said in rest[len(system) :]:
+        yield _KINDS[said.role](content=_content(said, sees=sees))
+
+
+_KINDS: dict[Role, type[BaseMessage]] = {
+    Role.SYSTEM: SystemMessage,
+    Role.USER: HumanMessage,
+    Role.ASSISTANT: AIMessage,
+}
+
+
+def _content(said: PromptMessage, *, sees: bool) -> str | list[str | dict[str, Any]]:
+    if not said.pictures:
+        return _clean(said.text)
+    if not sees:
+        return _clean("\n".join([said.text, *[UNSEEN] * len(said.pictures)]))
+    return [{"type": "text", "text": _clean(said.text)}, *map(_picture, said.pictures)]
+
+
+def _picture(picture: Picture) -> dict[str, Any]:
+    data = base64.b64encode(picture.data).decode()
+    return {"type": "image_url", "image_url": {"url": f"data:{picture.type};base64,{data}"}}
+
+
+def _clean(text: str) -> str:
+    """Without lone surrogates, which no request can carry."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _with_news(usage: Usage, chunk: AIMessageChunk) -> Usage:
+    """What `chunk` adds: a finish reason and the ids come with the last text, counts with it or after it."""
+    told = chunk.response_metadata
+    if told.get("finish_reason"):
+        usage = replace(
+            usage,
+            finish_reason=told["finish_reason"],
+            response_id=told.get("response_id"),
+            system_fingerprint=told.get("system_fingerprint"),
+        )
+    if counts := chunk.usage_metadata:
+        usage = replace(
+            usage,
+            prompt_tokens=counts["input_tokens"],
+            completion_tokens=counts["output_tokens"],
+            total_tokens=counts["total_tokens"],
+        )
+    return usage
