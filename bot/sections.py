@@ -98,9 +98,9 @@ class Hot(Section):
 
     url: str = Field(
         "embedded",
-        pattern=r"^(embedded|none|(rediss?|unix)://\S+)$",
+        pattern=r"^(embedded|none|(rediss?(\+cluster)?|unix)://\S+)$",
         repr=False,
-        description="embedded, none, or an address that begins with redis:// or rediss://",
+        description="embedded, none, or an address like redis://host:6379 (rediss, redis+cluster, unix)",
     )
     ttl: Seconds = Field(3600, ge=1, description="a time from 1 s, in seconds or like 90s, 15m, 1h, 2d")
     window: int = Field(100, ge=1, le=10_000, description="a number of messages, 1 to 10000")
@@ -134,7 +134,9 @@ class ModelEntry(Section):
     )
     api_key_env: str = Field("", description="the name of the environment variable that holds the key")
     context_tokens: int = Field(128_000, ge=512, description="a number of tokens from 512")
-    answer_tokens: int = Field(4_096, ge=16, description="a number of tokens from 16, below context_tokens")
+    answer_tokens: int | None = Field(
+        None, ge=16, description="a number of tokens from 16, below context_tokens, or null"
+    )
     temperature: float | None = Field(None, ge=0, le=2, description="a number from 0 to 2, or null")
     timeout: Seconds = Field(60, ge=1, description="a time from 1 s, in seconds or like 90s, 2m")
     sees: bool = Field(False, description="true or false")

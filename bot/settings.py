@@ -20,6 +20,7 @@ from bot.complaints import sentences, unknown_sections, unknown_variables
 from bot.configfile import read_config
 from bot.credentials import Credentials
 from bot.errors import SettingsError
+from bot.redaction import without_password
 from bot.sections import (
     OPENAI_KEY,
     Access,
@@ -133,6 +134,18 @@ class Settings(BaseSettings):
         scheme, rest = url.split("://", 1)
         driver = "sqlite+aiosqlite" if scheme.startswith("sqlite") else "postgresql+asyncpg"
         return f"{driver}://{rest}"
+
+    @property
+    def archive_name(self) -> str:
+        """`archive_url` for people: without a password."""
+        return without_password(self.archive_url)
+
+    def secrets(self) -> Iterator[str]:
+        """Every secret that is set, so that no log shows one."""
+        yield from self._credentials.secrets()
+        for url in (self.hot.url, self.archive.url):
+            yield urlsplit(url).password or ""
+        yield self.web.token.get_secret_value()
 
     @property
     def models(self) -> tuple[ModelEntry, ...]:
@@ -262,7 +275,7 @@ def _model_complaints(settings: Settings) -> Iterator[str]:
             allowed = ", ".join(names) or "nothing while llm.models is empty"
             yield f"llm.fallback has {name!r}; allowed: {allowed}"
     for entry in settings.models:
-        if entry.answer_tokens >= entry.context_tokens:
+        if (entry.answer_tokens or 0) >= entry.context_tokens:
             yield (
                 f"llm.models: answer_tokens of {entry.name} is {entry.answer_tokens}; "
                 f"allowed: less than its context_tokens, {entry.context_tokens}"

@@ -1,0 +1,151 @@
+"""The commands. Each imports what it needs when it runs, so that help is there at once."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from bot.errors import SettingsError, ThreadflyError
+
+if TYPE_CHECKING:
+    from bot.doctor import Finding
+    from bot.settings import Settings
+
+FAILED, WRONG_SETTINGS = 1, 2
+PIPED_WIDTH = 160
+
+app = typer.Typer(
+    help="Threadfly, a Slack and Discord chatbot that remembers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run a command; what goes wrong ends as a line on standard error, never as a traceback."""
+    try:
+        app()
+    except SettingsError as error:
+        _end(str(error), WRONG_SETTINGS)
+    except ThreadflyError as error:
+        _end(str(error), FAILED)
+    except Exception as error:  # noqa: BLE001  # a bug: its place, without what the values were
+        from bot.logs import describe
+
+        _end(f"this is a bug in Threadfly, please report it: {describe(error)}", FAILED)
+
+
+def _end(sentences: str, code: int) -> NoReturn:
+    for line in sentences.splitlines():
+        print(f"threadfly: {line}", file=sys.stderr)  # noqa: T201  # the terminal is where it belongs
+    sys.exit(code)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"threadfly {version('threadfly')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(help="The settings' file, in place of config.yaml.", metavar="FILE")
+    ] = None,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Take what all commands share."""
+    context.obj = config
+
+
+def _settings(context: typer.Context) -> "Settings":
+    """Read the settings, and let the log be as they say."""
+    from bot.logs import configure_logs
+    from bot.redaction import Redactor
+    from bot.settings import load_settings
+
+    settings = load_settings(context.obj)
+    configure_logs(settings.logs.level, settings.logs.format, Redactor(settings.secrets()))
+    return settings
+
+
+@app.command()
+def run(context: typer.Context) -> None:
+    """Run the bot until it is told to stop."""
+    asyncio.run(_run(_settings(context)))
+
+
+async def _run(settings: "Settings") -> None:
+    from bot.bootstrap import open_bot
+
+    stop = _stop_signal()
+    async with open_bot(settings) as bot:
+        typer.echo(bot.greeting)
+        sys.stdout.flush()
+        await bot.run_until(stop)
+
+
+def _stop_signal() -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT; a second one ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def heard() -> None:
+        stop.set()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, heard)
+    return stop
+
+
+@app.command()
+def migrate(context: typer.Context) -> None:
+    """Bring the archive's schema to this release."""
+    from bot.bootstrap import migrate_archive
+
+    applied = asyncio.run(migrate_archive(_settings(context)))
+    typer.echo(f"Migrated: {', '.join(applied)}." if applied else "The archive is up to date.")
+
+
+@app.command()
+def doctor(context: typer.Context) -> None:
+    """Try every store, model and platform, and say what to do about what fails."""
+    findings = asyncio.run(_examine(_settings(context)))
+    _show(findings)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+async def _examine(settings: "Settings") -> "list[Finding]":
+    from bot.bootstrap import open_checks
+    from bot.doctor import examine
+
+    async with open_checks(settings) as checks:
+        return await examine(checks)
+
+
+def _show(findings: "Sequence[Finding]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    table = Table("", "what", "what was tried", "what came back", "what to do")
+    for finding in findings:
+        mark = Text("ok", "green") if finding.ok else Text("fails", "bold red")
+        cells = (finding.what, finding.tried, finding.came_back, finding.to_do)
+        table.add_row(mark, *(Text(cell) for cell in cells))
+    console.print(table)
