@@ -9,7 +9,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -242,23 +242,16 @@ class PostgresDatabase:
         """Run `work` in a transaction, again when another's got in its way."""
         for attempt in range(1, RETRIES + 1):
             try:
-                async with self._begun() as db:
+                async with self._engine.begin() as db:
                     result: T = await db.run_sync(work)
                     return result
             except exc.DBAPIError as error:
                 if attempt == RETRIES or not _worth_repeating(error):
                     with our_errors():
                         raise
+            except (OSError, exc.TimeoutError) as error:
+                raise ArchiveUnavailable("The archive can't be reached. Is PostgreSQL running?") from error
         raise AssertionError("the last attempt returns or raises")
-
-    @contextlib.asynccontextmanager
-    async def _begun(self) -> AsyncIterator[Any]:
-        try:
-            connection = await self._engine.connect()
-        except (OSError, exc.TimeoutError) as error:
-            raise ArchiveUnavailable("The archive can't be reached. Is PostgreSQL running?") from error
-        async with connection, connection.begin():
-            yield connection
 
     async def read(self, work: Work[T]) -> T:
         """Run `work`; a connection that died while idle is replaced."""
