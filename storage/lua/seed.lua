@@ -1,0 +1,24 @@
+-- Puts a whole window, unless a newer one of this format is there.
+--
+-- KEYS[1]  the window
+-- ARGV[1]  its version
+-- ARGV[2]  time to live, milliseconds
+-- ARGV[3+] its messages, encoded
+--
+-- Returns 1 where it was put, 0 where a newer one stays.
+
+local key = KEYS[1]
+local last = redis.pcall('LINDEX', key, -1)
+if type(last) == 'string' then
+    local version = string.match(last, '^%["1[.^]","(%d+)","%d+",')
+    if version and #version == #ARGV[1] and version > ARGV[1] then
+        return 0
+    end
+end
+
+redis.call('DEL', key)
+for from = 3, #ARGV, 500 do
+    redis.call('RPUSH', key, unpack(ARGV, from, math.min(from + 499, #ARGV)))
+end
+redis.call('PEXPIRE', key, ARGV[2])
+return 1
