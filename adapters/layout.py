@@ -53,13 +53,14 @@ class Layout:
         return self._sheets(pieces, "", Showing.GROWING)
 
     def whole(self, answer: Answer, *, files: bool = True) -> list[Sheet]:
-        """The sheets of a complete answer, at least one. Without `files` there are as many posts as it takes."""
+        """The sheets of a complete answer, at least one; without `files` as many as it takes."""
         text, showing = answer.text, LAST[answer.outcome]
         if not text.strip():
             text = INSTEAD_OF_NOTHING[answer.outcome]
         most = self._most if files else None
         tail = self._tail(answer.note)
-        pieces = split(text, self._limits.post_length, self._limits.length, None if most is None else most + 1)
+        enough = None if most is None else most + 1
+        pieces = split(text, self._limits.post_length, self._limits.length, enough)
         if most is None or len(pieces) <= most:
             pieces = self._shortened(text, pieces, tail)
         if most is None or len(pieces) <= most:
@@ -73,7 +74,8 @@ class Layout:
         return self._limits.most_parts
 
     def _tail(self, *sentences: str) -> str:
-        return "".join(f"\n\n{self._small(sentence)}" for sentence in sentences if sentence)
+        longest = self._limits.post_length // 4
+        return "".join(f"\n\n{self._small(sentence[:longest])}" for sentence in sentences if sentence)
 
     def _shortened(self, text: str, pieces: list[Piece], tail: str) -> list[Piece]:
         """The pieces, cut so that `tail` fits below the last."""

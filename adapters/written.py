@@ -1,0 +1,160 @@
+"""The posts of one reply as they stand on the platform, and the rows that say so."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from adapters import words
+from adapters.layout import Sheet
+from adapters.posts import Posts, Showing, Throttled
+from bot.domain import Part
+from bot.errors import PlatformForbidden, PostGone
+from bot.ports import Journal
+
+
+@dataclass(slots=True)
+class _Post:
+    number: int
+    position: int | None = None
+    shown: tuple[str, Showing] | None = None
+    """None: nothing yet, or what an earlier owner left there."""
+    end: int = 0
+    gone: bool = False
+    """Somebody deleted it. It stays deleted."""
+    doubtful: bool = False
+    """May be on the platform though we have no position: to be looked for before it is posted."""
+    journaled: bool = False
+
+
+class Written:
+    """What a reply has posted. Each method makes at most one call that users can see.
+
+    Intent is committed before a post is made, its position right after. A post whose call may have
+    been carried out, by us or by an earlier owner, is looked for before it is made again.
+    """
+
+    def __init__(self, posts: Posts, journal: Journal) -> None:
+        turn = journal.turn
+        self._posts = posts
+        self._journal = journal
+        self._continues = turn.taken_over
+        self._by_number = {
+            part.number: _Post(
+                part.number,
+                part.position,
+                end=part.end,
+                doubtful=part.position is None,
+                journaled=part.position is not None,
+            )
+            for part in turn.parts
+        }
+        if turn.taken_over:
+            self._by_number.setdefault(1, _Post(1, doubtful=True))
+        self._intended = {1, *self._by_number}
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a post that people see."""
+        return any(post.position is not None and not post.gone for post in self._by_number.values())
+
+    async def settle(self) -> None:
+        """Look for the posts that may be there, and write down what is not written yet."""
+        doubtful = sorted((p for p in self._by_number.values() if p.doubtful), key=lambda p: p.number)
+        if doubtful:
+            found = await self._posts.ours()
+            unclaimed = sorted(await self._journal.unclaimed(found) - self._positions()) if found else []
+            for post in doubtful:
+                post.position = next((p for p in unclaimed if p > self._floor(post.number)), None)
+                post.doubtful = False
+        for post in self._by_number.values():
+            await self._write_down(post)
+
+    def is_shown(self, sheet: Sheet) -> bool:
+        """Whether nothing is to be done for a sheet of the whole answer."""
+        post = self._by_number.get(sheet.number)
+        return post is not None and (post.gone or post.shown == (sheet.text, sheet.showing))
+
+    def is_enough(self, sheet: Sheet) -> bool:
+        """Whether nothing is to be done for a sheet while the reply grows.
+
+        What an earlier owner showed stays until the new text is as far, lest it seem to shrink.
+        """
+        post = self._by_number.get(sheet.number)
+        if post is None or not self._continues or post.position is None or post.shown is not None:
+            return self.is_shown(sheet)
+        return sheet.showing is Showing.GROWING and not 0 < post.end <= sheet.end
+
+    def is_there(self, sheet: Sheet) -> bool:
+        """Whether there is a post to change; else it is to be made."""
+        post = self._by_number.get(sheet.number)
+        return post is not None and (post.gone or post.position is not None)
+
+    async def intend(self, sheet: Sheet) -> None:
+        """Commit that the sheet is about to be posted."""
+        if sheet.number not in self._intended:
+            await self._journal.intend(sheet.number)
+            self._intended.add(sheet.number)
+
+    async def create(self, sheet: Sheet, *, write_down: bool) -> None:
+        """Post the sheet. Without `write_down`, closing the turn does that."""
+        post = self._by_number.setdefault(sheet.number, _Post(sheet.number))
+        self._journal.check()
+        try:
+            if sheet.is_file:
+                post.position = await self._posts.create_file(sheet.number, words.REST_NAME, sheet.text)
+            else:
+                post.position = await self._posts.create(sheet.number, sheet.text, sheet.showing)
+        except (Throttled, PlatformForbidden):
+            raise
+        except BaseException:
+            post.doubtful = True
+            raise
+        post.shown = (sheet.text, sheet.showing)
+        if write_down:
+            await self._write_down(post)
+
+    async def change(self, sheet: Sheet) -> None:
+        """Let the post read as the sheet, unless it was deleted."""
+        post = self._by_number[sheet.number]
+        if post.position is None or post.gone:
+            return
+        self._journal.check()
+        try:
+            await self._posts.change(post.position, sheet.text, sheet.showing)
+        except PostGone:
+            post.gone = True
+        post.shown = (sheet.text, sheet.showing)
+
+    async def remove(self, number: int) -> None:
+        """Take a post away that the answer does not need."""
+        post = self._by_number[number]
+        if post.position is not None and not post.gone:
+            self._journal.check()
+            await self._posts.remove(post.position)
+        del self._by_number[number]
+
+    def superfluous(self, sheets: Sequence[Sheet]) -> list[int]:
+        """Numbers of posts to remove: beyond the answer, or a file, which can't be changed."""
+        needed = {s.number for s in sheets if not s.is_file or self.is_shown(s)}
+        return sorted(post.number for post in self._by_number.values() if post.number not in needed)
+
+    def parts(self, sheets: Sequence[Sheet]) -> tuple[Part, ...]:
+        """The posts that people see."""
+        posts = ((sheet, self._by_number.get(sheet.number)) for sheet in sheets)
+        return tuple(
+            Part(sheet.number, post.position, sheet.end)
+            for sheet, post in posts
+            if post and post.position is not None and not post.gone
+        )
+
+    def _positions(self) -> set[int]:
+        return {post.position for post in self._by_number.values() if post.position is not None}
+
+    def _floor(self, number: int) -> int:
+        """The newest position of the parts before `number`: a reply's posts are in order."""
+        before = (p.position for p in self._by_number.values() if p.number < number and p.position)
+        return max(before, default=0)
+
+    async def _write_down(self, post: _Post) -> None:
+        if post.position is not None and not post.journaled:
+            await self._journal.posted(post.number, post.position)
+            post.journaled = True
