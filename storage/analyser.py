@@ -74,6 +74,8 @@ class Pieces:
     """Other ways to write the chunk: the whole, without connectors, its humps."""
     terms: frozenset[str]
     """What the index holds for it."""
+    joined: str = ""
+    """The names of an identifier or a path without their connectors; "" for a single word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +187,11 @@ def _compound(whole: str, names: list[str]) -> Pieces:
     humps = [fold(hump) for name in names for hump in _humps(name)]
     words = tuple(word for name in folded for word in _words(name))
     terms = {term for name in folded for term in _terms(name)} | {stem(hump) for hump in humps}
-    extras = list(humps)
-    if len(names) > 1 and len(whole) <= _LONGEST_WHOLE:
-        joined = "".join(folded)[:LONGEST_WORD]
-        terms.add(stem(joined))
-        extras += [joined, _SEPARATOR.sub("", fold(whole))]
-    return Pieces(words, tuple(extras), frozenset(terms))
+    if len(folded) < 2 or len(names) < 2 or len(whole) > _LONGEST_WHOLE:
+        return Pieces(words, tuple(humps), frozenset(terms))
+    joined = "".join(folded)[:LONGEST_WORD]
+    extras = (*humps, joined, _SEPARATOR.sub("", fold(whole)))
+    return Pieces(words, extras, frozenset(terms | {stem(joined)}), joined)
 
 
 def _humps(name: str) -> list[str]:

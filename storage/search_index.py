@@ -1,0 +1,257 @@
+"""Writing the search index, as plain functions over a connection inside the archive's transactions."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+
+from storage.analyser import analyse
+from storage.search_tables import search_buckets, search_docs, search_places, search_tail, search_terms
+from storage.slots import SLOTS, bits_of, highest_first, pack, pack_places
+
+LINK: Final = "!link"
+FILE: Final = "!file"
+"""Terms that no text has: what `has:` asks for."""
+_SPACE = re.compile(r"\s")
+_A_LINK = re.compile(r"https?://\S")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOOKUP = 500
+T = TypeVar("T")
+"""Values in one IN list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something was said, as far as the right to read it goes."""
+
+    platform: str
+    workspace: str
+    channel: str
+    thread: str = ""
+    """Set where the thread has readers of its own (a private thread); "" where the channel decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message to be found."""
+
+    session_id: int
+    position: int
+    place: Place
+    author_id: str
+    text: str
+    sent_at: datetime
+    has_file: bool = False
+
+
+def author_term(author_id: str) -> str:
+    """What the index holds for everything that this author said."""
+    return f"@{_SPACE.sub('_', author_id)}"
+
+
+def microseconds(time: datetime) -> int:
+    """Microseconds since 1970."""
+    return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+_INSERT_TAIL: Final = sa.insert(search_tail)
+
+
+def index(c: sa.Connection, entries: Sequence[Entry]) -> None:
+    """Let `entries` be found from now on. A message that is there already must be unindexed first."""
+    if entries:
+        c.execute(_INSERT_TAIL, [_tail_row(entry) for entry in entries])
+
+
+def _tail_row(entry: Entry) -> dict[str, Any]:
+    analysis = analyse(entry.text)
+    terms = {*analysis.terms, *_traits(entry.text, entry.author_id)}
+    if entry.has_file:
+        terms.add(FILE)
+    return {
+        "session_id": entry.session_id,
+        "position": entry.position,
+        "platform": entry.place.platform,
+        "workspace": entry.place.workspace,
+        "channel": entry.place.channel,
+        "thread": entry.place.thread,
+        "author_id": entry.author_id,
+        "sent_us": microseconds(entry.sent_at),
+        "terms": f" {' '.join(terms)} ",
+        "stream": analysis.stream,
+    }
+
+
+def _traits(text: str, author_id: str) -> Iterator[str]:
+    yield author_term(author_id)
+    if _A_LINK.search(text):
+        yield LINK
+
+
+_TAKE_TAIL: Final = sa.delete(search_tail).where(
+    search_tail.c.session_id == sa.bindparam("session"), search_tail.c.position == sa.bindparam("place")
+)
+_TAKE_DOC: Final = (
+    sa.delete(search_docs)
+    .where(
+        search_docs.c.session_id == sa.bindparam("session"), search_docs.c.position == sa.bindparam("place")
+    )
+    .returning(search_docs.c.spot, search_docs.c.author_id)
+)
+
+
+def unindex(c: sa.Connection, session_id: int, position: int, text: str) -> None:
+    """Let a message be found no more, and leave none of its words behind.
+
+    `text` is what it was indexed with. Does nothing when it is not there.
+    """
+    at = {"session": session_id, "place": position}
+    if c.execute(_TAKE_TAIL, at).rowcount:
+        return
+    doc = c.execute(_TAKE_DOC, at).first()
+    if doc is not None:
+        terms = {*analyse(text).terms, *_traits(text, doc.author_id), FILE}
+        _clear(c, doc.spot // SLOTS, doc.spot % SLOTS, sorted(terms))
+
+
+def _clear(c: sa.Connection, bucket: int, slot: int, terms: Sequence[str]) -> None:
+    held = search_terms.c
+    for some in by_lookup(terms):
+        rows = c.execute(
+            sa.select(held.term, held.slots)
+            .where(held.term.in_(some), held.bucket == bucket)
+            .order_by(held.term)
+            .with_for_update()
+        ).all()
+        for term, slots in rows:
+            here = (held.term == term, held.bucket == bucket)
+            left = bits_of(slots) & ~(1 << slot)
+            if left:
+                c.execute(sa.update(search_terms).where(*here).values(slots=pack(highest_first(left))))
+            else:
+                c.execute(sa.delete(search_terms).where(*here))
+
+
+def seal(c: sa.Connection, least: int = SLOTS) -> bool:
+    """Move one bucketful from the tail, oldest first, to where searching is cheap; whether one was full.
+
+    To be called now and then, in a transaction of its own, until it returns False. Searches are
+    right without it, and slower the longer it is not called.
+    """
+    if not _worth_sealing(c, least):
+        return False
+    if c.dialect.name == "postgresql":  # two sealers would choose the same number for their buckets
+        c.execute(sa.text("LOCK TABLE search_buckets IN EXCLUSIVE MODE"))
+    rows = _taken_from_tail(c)
+    if rows:
+        _write_bucket(c, _free_bucket(c, rows[-1].sent_us), rows)
+    return bool(rows)
+
+
+def _worth_sealing(c: sa.Connection, least: int) -> bool:
+    waiting = sa.select(search_tail.c.session_id).limit(least).subquery()
+    return (c.scalar(sa.select(sa.func.count()).select_from(waiting)) or 0) >= max(least, 1)
+
+
+def _taken_from_tail(c: sa.Connection) -> list[Any]:
+    """The oldest rows of the tail, which are nobody else's now, in the order of their time."""
+    tail = search_tail.c
+    order = (tail.sent_us, tail.session_id, tail.position)
+    rows = c.execute(
+        sa.select(search_tail).order_by(*order).limit(SLOTS).with_for_update(skip_locked=True)
+    ).all()
+    c.execute(_TAKE_TAIL, [{"session": row.session_id, "place": row.position} for row in rows])
+    return list(rows)
+
+
+def _free_bucket(c: sa.Connection, newest_us: int) -> int:
+    """The number of a new bucket: the time of its newest message in ms, or the next that is free."""
+    bucket = search_buckets.c.bucket
+    wanted = newest_us // 1000 + 1
+    while c.scalar(sa.select(bucket).where(bucket == wanted)) is not None:
+        wanted += 1
+    return wanted
+
+
+def _write_bucket(c: sa.Connection, bucket: int, rows: Sequence[Any]) -> None:
+    places = _numbers_of(c, {_place_of(row) for row in rows})
+    c.execute(
+        sa.insert(search_buckets),
+        {
+            "bucket": bucket,
+            "oldest_us": rows[0].sent_us,
+            "places": pack_places(places[_place_of(row)] for row in rows),
+        },
+    )
+    c.execute(sa.insert(search_docs), [_doc_row(bucket, slot, row) for slot, row in enumerate(rows)])
+    c.execute(
+        sa.insert(search_terms),
+        [
+            {"term": term, "bucket": bucket, "slots": pack(slots)}
+            for term, slots in sorted(_slots_by_term(rows).items())
+        ],
+    )
+
+
+def _doc_row(bucket: int, slot: int, row: Any) -> dict[str, Any]:
+    return {
+        "spot": bucket * SLOTS + slot,
+        "session_id": row.session_id,
+        "position": row.position,
+        "author_id": row.author_id,
+        "sent_us": row.sent_us,
+        "stream": row.stream,
+    }
+
+
+def _slots_by_term(rows: Sequence[Any]) -> dict[str, list[int]]:
+    slots: dict[str, list[int]] = {}
+    for slot, row in enumerate(rows):
+        for term in row.terms.split():
+            slots.setdefault(term, []).append(slot)
+    return slots
+
+
+def _place_of(row: Any) -> Place:
+    return Place(row.platform, row.workspace, row.channel, row.thread)
+
+
+def _numbers_of(c: sa.Connection, places: set[Place]) -> dict[Place, int]:
+    """The number of each place, given to it now if it had none."""
+    numbers = place_numbers(c, places)
+    missing = [place for place in places if place not in numbers]
+    for place in sorted(missing, key=lambda p: (p.platform, p.workspace, p.channel, p.thread)):
+        row = {
+            "platform": place.platform,
+            "workspace": place.workspace,
+            "channel": place.channel,
+            "thread": place.thread,
+        }
+        numbers[place] = c.scalar(sa.insert(search_places).returning(search_places.c.id), row)
+    return numbers
+
+
+def place_numbers(c: sa.Connection, places: Iterable[Place]) -> dict[Place, int]:
+    """The numbers of those of `places` that have one."""
+    wanted = set(places)
+    channels: dict[tuple[str, str], set[str]] = {}
+    for place in wanted:
+        channels.setdefault((place.platform, place.workspace), set()).add(place.channel)
+    found = {}
+    known = search_places.c
+    for (platform, workspace), names in channels.items():
+        for some in by_lookup(sorted(names)):
+            rows = c.execute(
+                sa.select(search_places).where(
+                    known.platform == platform, known.workspace == workspace, known.channel.in_(some)
+                )
+            )
+            found.update({_place_of(row): row.id for row in rows})
+    return {place: number for place, number in found.items() if place in wanted}
+
+
+def by_lookup(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (values[i : i + _LOOKUP] for i in range(0, len(values), _LOOKUP))

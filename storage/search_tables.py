@@ -1,0 +1,70 @@
+"""Where the search index is kept: plain tables, the same on SQLite and PostgreSQL.
+
+A message is first one row of `search_tail`. A thousand of those at a time are sealed into a bucket:
+one row for each term and bucket says which of the bucket's messages hold the term. So recording a
+message costs one insert, a search reads the newest buckets first and stops when it has enough, and
+forgetting a message changes rows that are in plain sight.
+"""
+
+import sqlalchemy as sa
+
+from storage.tables import Id, metadata
+
+Term = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+
+search_tail = sa.Table(
+    "search_tail",
+    metadata,
+    sa.Column("session_id", Id, primary_key=True, autoincrement=False),
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("platform", sa.String, nullable=False),
+    sa.Column("workspace", sa.String, nullable=False),
+    sa.Column("channel", sa.String, nullable=False),
+    sa.Column("thread", sa.String, nullable=False, comment="empty: whoever reads the channel reads it"),
+    sa.Column("author_id", sa.String, nullable=False),
+    sa.Column("sent_us", sa.BigInteger, nullable=False, comment="microseconds since 1970"),
+    sa.Column("terms", sa.Text, nullable=False, comment="between spaces"),
+    sa.Column("stream", sa.Text, nullable=False, comment="words in order, between spaces"),
+)
+
+search_places = sa.Table(
+    "search_places",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("platform", sa.String, nullable=False),
+    sa.Column("workspace", sa.String, nullable=False),
+    sa.Column("channel", sa.String, nullable=False),
+    sa.Column("thread", sa.String, nullable=False),
+    sa.UniqueConstraint("platform", "workspace", "channel", "thread", name="uq_search_places_key"),
+)
+
+search_buckets = sa.Table(
+    "search_buckets",
+    metadata,
+    sa.Column(
+        "bucket", sa.BigInteger, primary_key=True, autoincrement=False, comment="newest message, ms, or later"
+    ),
+    sa.Column("oldest_us", sa.BigInteger, nullable=False),
+    sa.Column("places", sa.LargeBinary, nullable=False, comment="of each slot, 4 bytes little-endian"),
+)
+
+search_docs = sa.Table(
+    "search_docs",
+    metadata,
+    sa.Column("spot", Id, primary_key=True, autoincrement=False, comment="bucket * 1024 + slot"),
+    sa.Column("session_id", Id, nullable=False),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("author_id", sa.String, nullable=False),
+    sa.Column("sent_us", sa.BigInteger, nullable=False),
+    sa.Column("stream", sa.Text, nullable=False),
+    sa.UniqueConstraint("session_id", "position", name="uq_search_docs_place"),
+)
+
+search_terms = sa.Table(
+    "search_terms",
+    metadata,
+    sa.Column("term", Term, primary_key=True),
+    sa.Column("bucket", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("slots", sa.LargeBinary, nullable=False, comment="which slots hold the term"),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,48 @@
+"""Which of a bucket's messages hold a term, as bytes and as the bits of an integer. Pure."""
+
+import struct
+from collections.abc import Iterable, Iterator
+
+SLOTS = 1024
+"""Messages in a bucket."""
+_BITMAP_BYTES = SLOTS // 8
+
+
+def pack(slots: Iterable[int]) -> bytes:
+    """Two bytes a slot; a bitmap where that is no longer. Reads back by length alone."""
+    numbers = sorted(slots)
+    if len(numbers) * 2 < _BITMAP_BYTES:
+        return struct.pack(f"<{len(numbers)}H", *numbers)
+    bits = 0
+    for number in numbers:
+        bits |= 1 << number
+    return bits.to_bytes(_BITMAP_BYTES, "little")
+
+
+def bits_of(packed: bytes) -> int:
+    """Bit n is set if slot n is among `packed`."""
+    if len(packed) == _BITMAP_BYTES:
+        return int.from_bytes(packed, "little")
+    bits = 0
+    for (number,) in struct.iter_unpack("<H", packed):
+        bits |= 1 << number
+    return bits
+
+
+def highest_first(bits: int) -> Iterator[int]:
+    """The slots that are set in `bits`, from the highest down."""
+    while bits:
+        slot = bits.bit_length() - 1
+        yield slot
+        bits ^= 1 << slot
+
+
+def pack_places(places: Iterable[int]) -> bytes:
+    """The place of each slot, in order."""
+    numbers = tuple(places)
+    return struct.pack(f"<{len(numbers)}I", *numbers)
+
+
+def places_of(packed: bytes) -> tuple[int, ...]:
+    """What `pack_places` was given."""
+    return struct.unpack(f"<{len(packed) // 4}I", packed)

@@ -1,0 +1,162 @@
+"""Searching: the same hits in the same order on every database, and never from another place."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from storage.clauses import clauses_of, phrase_clause
+from storage.database import Database
+from storage.search import Found, Wanted, find
+from storage.search_index import FILE, LINK, Entry, Place, author_term, index, seal, unindex
+from storage.search_tables import search_buckets, search_docs, search_places, search_tail, search_terms
+from storage.tables import metadata
+from tests.databases import archive_url, database, postgres_server  # noqa: F401 - fixtures
+
+SET = [
+    json.loads(line)
+    for line in (Path(__file__).parents[1] / "data/search_set.jsonl").read_text("utf-8").splitlines()
+]
+MESSAGES = [line for line in SET if "message" in line]
+QUERIES = [line for line in SET if "query" in line]
+DAY_0 = datetime(2026, 10, 1, tzinfo=UTC)
+NOW = DAY_0 + timedelta(days=40)
+PLACES = {
+    "open": Place("slack", "T1", "C1"),
+    "private": Place("slack", "T1", "C1", "private"),
+    "elsewhere": Place("slack", "T2", "C1"),
+}
+TABLES = [search_tail, search_places, search_buckets, search_docs, search_terms]
+HERE = frozenset({PLACES["open"]})
+
+
+@pytest.fixture
+async def archive(database: Database) -> Database:  # noqa: F811
+    await database.write(lambda c: metadata.create_all(c, TABLES))
+    return database
+
+
+def entries(messages: Sequence[dict[str, Any]] = MESSAGES) -> list[Entry]:
+    return [
+        Entry(
+            m["session"],
+            number,
+            PLACES[m.get("place", "open")],
+            m.get("author", "ann"),
+            m["text"],
+            DAY_0 + timedelta(days=m["day"], seconds=number),
+            m.get("file", False),
+        )
+        for number, m in enumerate(messages, 1)
+    ]
+
+
+def wanted(text: str, **more: Any) -> Wanted:
+    """What `text` asks for, in the simplest reading: words, "phrases" and -either."""
+    said: dict[bool, list[Any]] = {True: [], False: []}
+    before = ""
+    for number, piece in enumerate(text.split('"')):
+        if number % 2:
+            said[not before.endswith("-")].append(phrase_clause(piece))
+        else:
+            words = piece.removesuffix("-").split()
+            said[True] += clauses_of(" ".join(w for w in words if not w.startswith("-")))
+            said[False] += clauses_of(" ".join(w[1:] for w in words if w.startswith("-")))
+        before = piece
+    return Wanted(**{"places": HERE, "clauses": tuple(said[True]), "without": tuple(said[False])} | more)
+
+
+async def search(archive: Database, asked: Wanted | str) -> Found:
+    ask = wanted(asked) if isinstance(asked, str) else asked
+    return await archive.read(lambda c: find(c, ask, NOW))
+
+
+def names(found: Found) -> list[str]:
+    return [MESSAGES[hit.position - 1]["message"] for hit in found.hits]
+
+
+async def filled(archive: Database, *, sealed: str) -> None:
+    """All messages of the set: in the tail, in buckets, or half of them in each."""
+    await archive.write(lambda c: index(c, entries()))
+    if sealed == "half":
+        await archive.write(lambda c: [unindex(c, e.session_id, e.position, e.text) for e in entries()[::2]])
+    if sealed != "none":
+        assert await archive.write(lambda c: seal(c, 1))
+    if sealed == "half":
+        await archive.write(lambda c: index(c, entries()[::2]))
+
+
+@pytest.mark.parametrize("sealed", ["none", "half", "all"])
+async def test_the_search_set_gives_the_expected_hits_in_order(archive: Database, sealed: str) -> None:
+    await filled(archive, sealed=sealed)
+    wrong = {}
+    for line in QUERIES:
+        found = await search(archive, line["query"])
+        got, expected = names(found), line["expect"]
+        if line.get("any_order"):
+            got, expected = sorted(got), sorted(expected)
+        if line.get("first"):
+            assert got[0] == line["first"]
+            got, expected = sorted(got), sorted(expected)
+        if got != expected or found.respelled != line.get("respelled", found.respelled if not got else False):
+            wrong[line["query"]] = names(found)
+    assert wrong == {}
+
+
+async def test_nothing_is_found_outside_the_places_that_may_be_read(archive: Database) -> None:
+    await filled(archive, sealed="half")
+    everywhere = await search(archive, wanted("login page", places=frozenset(PLACES.values())))
+    assert {"secret", "other-workspace"} < set(names(everywhere))
+    assert names(await search(archive, wanted("password", places=HERE))) == []
+    assert names(await search(archive, wanted("password", places=frozenset({PLACES["private"]})))) == [
+        "secret"
+    ]
+    assert names(await search(archive, wanted("login", places=frozenset()))) == []
+
+
+@pytest.mark.parametrize("sealed", ["none", "all"])
+async def test_filters_narrow_the_hits(archive: Database, sealed: str) -> None:
+    await filled(archive, sealed=sealed)
+    bob = await search(archive, wanted("", authors=frozenset({author_term("bob")})))
+    assert names(bob) == ["by-bob"]
+    assert names(await search(archive, wanted("", traits=frozenset({FILE})))) == ["by-bob"]
+    assert names(await search(archive, wanted("login", traits=frozenset({LINK})))) == ["login-new"]
+    late = wanted("login", after=DAY_0 + timedelta(days=15))
+    assert names(await search(archive, late)) == ["login-new", "login-apart"]
+    early = wanted("login", before=DAY_0 + timedelta(days=15))
+    assert names(await search(archive, early)) == ["login-old", "login-forms"]
+    assert names(await search(archive, wanted("login", session_id=3))) == ["login-forms"]
+
+
+@pytest.mark.parametrize("sealed", ["none", "all"])
+async def test_what_is_unindexed_leaves_no_word_behind(archive: Database, sealed: str) -> None:
+    await filled(archive, sealed=sealed)
+    for entry in entries():
+        await archive.write(lambda c, e=entry: unindex(c, e.session_id, e.position, e.text))  # type: ignore[misc]
+    for table in (search_tail, search_docs, search_terms):
+        assert await archive.read(lambda c, t=table: c.execute(sa.select(t)).all()) == []  # type: ignore[misc]
+
+
+async def test_the_best_message_of_each_session_is_shown_and_the_others_counted(archive: Database) -> None:
+    await filled(archive, sealed="all")
+    (hit,) = (await search(archive, "zebra")).hits
+    assert (hit.session_id, hit.others) == (27, 1)
+
+
+async def test_a_common_word_gives_the_newest_and_says_that_there_are_more(archive: Database) -> None:
+    many = [
+        Entry(n, n, PLACES["open"], "ann", "the same thing", DAY_0 + timedelta(seconds=n))
+        for n in range(1, 3001)
+    ]
+    await archive.write(lambda c: index(c, many))
+    while await archive.write(seal):
+        pass
+    found = await search(archive, "same")
+    assert not found.whole
+    assert [hit.position for hit in found.hits[:3]] == [3000, 2999, 2998]
+    older = await search(archive, wanted("same", before=DAY_0 + timedelta(seconds=1001)))
+    assert [hit.position for hit in older.hits[:2]] == [1000, 999]
