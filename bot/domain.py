@@ -36,6 +36,10 @@ class Author:
     kind: Speaker = Speaker.PERSON
 
 
+OURSELVES = Author("threadfly", "Threadfly", Speaker.BOT)
+"""Who our own replies are archived as, on every platform."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """A file that came with a message: what the platform says of it, not its content."""
@@ -235,6 +239,15 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """What a command that was no message did."""
+
+    settings: ThreadSettings
+    stopping: int | None = None
+    """Id of the turn that it stops."""
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """What the transaction that closed a turn says."""
 
@@ -266,6 +279,10 @@ class Window:
     """Ascending by position."""
     whole: bool
     """Nothing of the session's present context is older than these."""
+
+
+NEWEST_EVER = 2**63 - 1
+"""A cut that cuts nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,22 @@ A port belongs to the core: it changes when the core needs something else, never
 does. Each has one contract suite in `tests/contract`, which every implementation passes.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from bot.domain import (
+    NEWEST_EVER,
     Answer,
     Attachment,
     Author,
+    Block,
+    Change,
+    Changed,
     Chunk,
+    Closed,
+    Deleted,
+    Edited,
     Event,
     History,
     Message,
@@ -20,6 +28,8 @@ from bot.domain import (
     Part,
     Prompt,
     Receipt,
+    Recorded,
+    Said,
     SessionKey,
     Turn,
     Window,
@@ -148,6 +158,82 @@ class Watermarks(Protocol):
         """Everything up to `position` is archived. Never moves back."""
 
 
+class RecordStore(Protocol):
+    """Where what was said is kept. Each call is one transaction, and may be repeated without harm."""
+
+    async def record(self, said: Said, change: Change | None = None) -> Recorded:
+        """Keep what was said, carry out the `change` it commands, and claim its turn if it is owed one."""
+
+    async def edit(self, edited: Edited) -> bool:
+        """Let the archive say what the platform says now; whether anything changed."""
+
+    async def delete(self, deleted: Deleted) -> bool:
+        """Remove a message, and let nothing bring it back; whether anything changed."""
+
+    async def add_history(self, turn: Turn, history: History) -> int:
+        """Archive what was said before the bot was called; the version now. May raise `LeaseLost`."""
+
+    async def change(self, key: SessionKey, change: Change) -> Changed | None:
+        """Carry out a command that is no message; None if there is no such session."""
+
+
+class TurnStore(Protocol):
+    """The turns of one process. What writes raises `LeaseLost` when the turn is not ours (any more)."""
+
+    async def renew(self, held: Sequence[int]) -> dict[int, tuple[int, bool]]:
+        """Lengthen our leases on the turns `held`: id to (epoch, somebody asked it to stop)."""
+
+    async def release(self, turn: Turn, wait_s: float) -> None:
+        """Hand the turn to whoever looks `wait_s` seconds from now. Does nothing if it is not ours."""
+
+    async def take_over(self, platforms: Sequence[str]) -> list[Turn]:
+        """Claim turns on these platforms whose leases ran out."""
+
+    async def intend(self, turn: Turn, number: int) -> None:
+        """Write that part `number` is about to be posted."""
+
+    async def posted(self, turn: Turn, number: int, position: int) -> None:
+        """Write the platform's id of part `number`."""
+
+    async def unclaimed(self, turn: Turn, positions: Sequence[int]) -> frozenset[int]:
+        """Those of `positions` that no part of the session names."""
+
+    async def close(self, turn: Turn, answer: Answer, posted: Sequence[Part], at: datetime) -> Closed:
+        """Archive the reply with its usage, close the turn, claim the one that waits."""
+
+    async def again(self, key: SessionKey, asked: int) -> Turn | None:
+        """Claim a turn that failed for another try, if none runs; else it is queued, or was none."""
+
+    async def stop(self, key: SessionKey, asked: int) -> int | None:
+        """Ask the running turn that answers `asked` to stop; its id."""
+
+    async def judge(self, key: SessionKey, asked: int, by: Author, good: bool) -> None:
+        """Keep what a person thinks of the reply to `asked`."""
+
+
+class WindowStore(Protocol):
+    """Bounded reads of a session's messages."""
+
+    async def newest(self, session_id: int, limit: int, cut: int = NEWEST_EVER) -> Window:
+        """The newest `limit` messages up to `cut` of the session's present context."""
+
+    async def between(self, session_id: int, after: int, before: int, limit: int) -> tuple[Message, ...]:
+        """The oldest `limit` messages with `after < position < before`, ascending."""
+
+
+class SummaryStore(Protocol):
+    """The summary blocks of sessions."""
+
+    async def blocks(self, session_id: int, fresh_from: int) -> tuple[Block, ...]:
+        """Those of the present context, ascending."""
+
+    async def put(self, session_id: int, block: Block, made_from: Sequence[Message]) -> bool:
+        """Keep a block made from messages, unless one of them changed meanwhile; whether it was kept."""
+
+    async def merge(self, session_id: int, block: Block, made_from: Sequence[Block]) -> bool:
+        """Put a block in the place of those it was made from, unless one changed; whether it was kept."""
+
+
 class HotContext(Protocol):
     """The window of each session, kept close. Disposable: it never raises, it misses."""
 
@@ -159,7 +245,7 @@ class HotContext(Protocol):
         """
 
     async def append(self, session_id: int, version: int, news: Sequence[Message]) -> None:
-        """Bring the window to `version` if it shows the one just before and `news` come last. One round trip."""
+        """Bring a window at the version just before to `version`, if `news` come last. One round trip."""
 
     async def seed(self, session_id: int, window: Window) -> None:
         """Put a window read from SQL, unless a newer one is there. One round trip."""
@@ -174,7 +260,7 @@ class Model(Protocol):
     def card(self, name: str) -> ModelCard:
         """What is known of the model called `name`; the default one for ""."""
 
-    def stream(self, prompt: Prompt, name: str) -> AsyncIterator[Chunk]:
+    def stream(self, prompt: Prompt, name: str) -> AsyncGenerator[Chunk, None]:
         """Answer `prompt`: deltas as they come, perhaps a `Restart`, and `Finished` at the end.
 
         Retries and falls back by itself. Raises `ModelUnavailable`, `ModelRefusedKey`,

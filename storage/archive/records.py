@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from bot.domain import (
     Addressed,
     Change,
+    Changed,
     Deleted,
     Edited,
     History,
@@ -31,7 +32,6 @@ from storage.archive.statements import (
     VOID_SUMMARIES,
     OnConflict,
     attachments_to_json,
-    key_is,
     key_values,
     lock_key,
     message_values,
@@ -64,6 +64,9 @@ _RAISE: Final = (
 )
 _MESSAGE_AT: Final = sa.select(messages).where(
     messages.c.session_id == sa.bindparam("session"), messages.c.position == sa.bindparam("place")
+)
+_NEWEST_POSITION: Final = sa.select(sa.func.max(messages.c.position)).where(
+    messages.c.session_id == sa.bindparam("session")
 )
 _BURIED_AT: Final = sa.select(tombstones.c.position).where(
     tombstones.c.platform == sa.bindparam("k_platform"),
@@ -138,12 +141,9 @@ class Records:
         """
         return await self._database.write(lambda c: _add_history(c, turn, history))
 
-    async def change(self, key: SessionKey, change: Change, position: int) -> bool | None:
-        """Carry out `change` for a command that is no message; None if there is no such session.
-
-        For `stop`: whether there was anything to stop. `position` is where a fresh context begins.
-        """
-        return await self._database.write(lambda c: _change(c, key, change, position))
+    async def change(self, key: SessionKey, change: Change) -> Changed | None:
+        """Carry out `change` for a command that is no message; None if there is no such session."""
+        return await self._database.write(lambda c: _change(c, key, change))
 
 
 def _record(c: sa.Connection, said: Said, change: Change, claimant: Claimant) -> Recorded:
@@ -406,19 +406,15 @@ def _add_history(c: sa.Connection, turn: Turn, history: History) -> int:
     return version
 
 
-def _change(c: sa.Connection, key: SessionKey, change: Change, position: int) -> bool | None:
+def _change(c: sa.Connection, key: SessionKey, change: Change) -> Changed | None:
     session = c.execute(LOCK_SESSION, key_values(key)).first()
     if session is None:
         return None
-    _apply(c, session, change, position)
+    newest = c.execute(_NEWEST_POSITION, {"session": session.id}).scalar() or 0
+    settings = _apply(c, session, change, newest)
     if change.fresh:
         c.execute(_RAISE, {"session": session.id, "added": 0})
-    if change.stop and session.running_turn:
+    stopping = session.running_turn if change.stop else None
+    if stopping is not None:
         ask_to_stop(c, session)
-    return session.running_turn is not None
-
-
-async def find_session_id(database: Database, key: SessionKey) -> int | None:
-    """The id of a session, if there is one."""
-    query = sa.select(sessions.c.id).where(key_is(sessions))
-    return await database.read(lambda c: c.execute(query, key_values(key)).scalar())
+    return Changed(settings, stopping)

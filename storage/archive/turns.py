@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from bot.domain import Answer, Author, Closed, Message, Outcome, Part, SessionKey, Speaker, Turn
+from bot.domain import OURSELVES, Answer, Author, Closed, Message, Outcome, Part, SessionKey, Turn
 from bot.errors import LeaseLost
 from storage.archive.claims import Claimant, ask_to_stop, claim, claim_waiting
 from storage.archive.statements import (
@@ -22,8 +22,6 @@ from storage.tables import clock, feedback, messages, parts, sessions, turns
 
 OVERDUE_AT_ONCE = 20
 """Most turns that one sweep takes over; the next sweep takes the rest."""
-TIMES_TAKEN_OVER = 6
-"""A turn that ended so many owners is closed as failed instead of ending another."""
 
 _ours = sa.and_(
     turns.c.id == sa.bindparam("turn"),
@@ -42,10 +40,17 @@ _RENEW: Final = (
     .values(lease_until=clock() + sa.bindparam("lease_s", type_=sa.Double))
     .returning(turns.c.id, turns.c.epoch, turns.c.stop_asked)
 )
-_RELEASE: Final = sa.update(turns).where(_ours).values(lease_until=0.0)
+_RELEASE: Final = (
+    sa.update(turns).where(_ours).values(lease_until=clock() + sa.bindparam("wait_s", type_=sa.Double))
+)
 _OVERDUE: Final = (
     sa.select(turns.c.id, turns.c.session_id)
-    .where(turns.c.state == "running", turns.c.lease_until < clock())
+    .join(sessions, sessions.c.id == turns.c.session_id)
+    .where(
+        turns.c.state == "running",
+        turns.c.lease_until < clock(),
+        sessions.c.platform.in_(sa.bindparam("here", expanding=True)),
+    )
     .order_by(turns.c.lease_until)
     .limit(OVERDUE_AT_ONCE)
 )
@@ -165,14 +170,15 @@ class Turns:
         rows = await self._database.write(lambda c: c.execute(_RENEW, values).all())
         return {row.id: (row.epoch, row.stop_asked) for row in rows}
 
-    async def release(self, turn: Turn) -> None:
-        """Hand `turn` to whoever looks next. Does nothing if it is not ours."""
-        values = {"turn": turn.id, "at_epoch": turn.epoch}
+    async def release(self, turn: Turn, wait_s: float) -> None:
+        """Hand `turn` to whoever looks `wait_s` seconds from now. Does nothing if it is not ours."""
+        values = {"turn": turn.id, "at_epoch": turn.epoch, "wait_s": wait_s - 0.001}
         await self._database.write(lambda c: c.execute(_RELEASE, values).rowcount)
 
-    async def take_over(self) -> list[Turn]:
-        """Claim turns whose owners let their leases run out, by the database's clock."""
-        overdue = await self._database.read(lambda c: c.execute(_OVERDUE).all())
+    async def take_over(self, platforms: Sequence[str]) -> list[Turn]:
+        """Claim turns on `platforms` whose owners let their leases run out, by the database's clock."""
+        here = {"here": list(platforms)}
+        overdue = await self._database.read(lambda c: c.execute(_OVERDUE, here).all())
         claimed = [
             await self._database.write(lambda c, row=row: _take_over(c, row, self._claimant))  # type: ignore[misc]
             for row in overdue
@@ -195,14 +201,12 @@ class Turns:
         claimed = await self._database.read(lambda c: set(c.execute(_CLAIMED_POSITIONS, values).scalars()))
         return frozenset(positions) - claimed
 
-    async def close(
-        self, turn: Turn, answer: Answer, posted: Sequence[Part], bot: Author, at: datetime
-    ) -> Closed:
+    async def close(self, turn: Turn, answer: Answer, posted: Sequence[Part], at: datetime) -> Closed:
         """Archive the reply with its usage, close the turn, and claim the one that waits, in one transaction.
 
         `at`: when the reply's first part was posted. Nothing was posted: the turn is closed without a reply.
         """
-        return await self._database.write(lambda c: _close(c, turn, answer, posted, bot, at, self._claimant))
+        return await self._database.write(lambda c: _close(c, turn, answer, posted, at, self._claimant))
 
     async def again(self, key: SessionKey, asked: int) -> Turn | None:
         """Claim a turn that failed for another try; None if it did not fail, or must wait and is queued."""
@@ -240,12 +244,11 @@ def _close(
     turn: Turn,
     answer: Answer,
     posted: Sequence[Part],
-    bot: Author,
     at: datetime,
     claimant: Claimant,
 ) -> Closed:
     now = datetime.now(UTC)
-    reply = _reply_message(answer, posted, bot, at)
+    reply = _reply_message(answer, posted, at)
     added = int(bool(reply))
     session = c.execute(
         _CLOSE_SESSION,
@@ -271,10 +274,10 @@ def _close(
     return Closed(version=session.version, reply=reply if appended else None, next=waiting)
 
 
-def _reply_message(answer: Answer, posted: Sequence[Part], bot: Author, at: datetime) -> Message | None:
+def _reply_message(answer: Answer, posted: Sequence[Part], at: datetime) -> Message | None:
     if not posted or posted[0].position is None:
         return None
-    return Message(posted[0].position, bot, answer.text, at, note=answer.note)
+    return Message(posted[0].position, OURSELVES, answer.text, at, note=answer.note)
 
 
 def _archive_reply(c: sa.Connection, session: Any, turn: Turn, reply: Message) -> bool:
@@ -341,8 +344,3 @@ def _judge(c: sa.Connection, key: SessionKey, asked: int, by: Author, good: bool
             _JUDGE(c),
             {"turn_id": row.id, "author_id": by.id, "good": good, "given_at": datetime.now(UTC)},
         )
-
-
-def bot_author(identity: str = "threadfly") -> Author:
-    """Who our own replies are archived as."""
-    return Author(identity, "Threadfly", Speaker.BOT)

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from bot.domain import Message, SessionKey, Window
+from bot.domain import NEWEST_EVER, Message, SessionKey, Window
 from storage.archive.statements import key_is, key_values, message_of
 from storage.database import Database
 from storage.tables import messages, sessions
@@ -37,9 +37,6 @@ _BETWEEN: Final = (
     .order_by(messages.c.position)
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
-
-NEWEST_EVER = 2**63 - 1
-"""A cut that cuts nothing."""
 
 
 class Windows:

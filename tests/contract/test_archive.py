@@ -5,7 +5,7 @@ import pytest
 from bot.domain import *
 from storage.archive.claims import Claimant
 from storage.archive.records import Records
-from storage.archive.turns import Turns, bot_author
+from storage.archive.turns import Turns
 from storage.archive.windows import Windows
 
 pytest_plugins = ["tests.databases"]
@@ -29,7 +29,7 @@ async def test_smoke(database):
     assert (await turns.renew([r.turn.id])) == {r.turn.id: (1, False)}
     await turns.intend(r.turn, 2)
     await turns.posted(r.turn, 1, 10)
-    closed = await turns.close(r.turn, Answer("hi"), [Part(1, 10, 2)], bot_author(), T0)
+    closed = await turns.close(r.turn, Answer("hi"), [Part(1, 10, 2)], T0)
     print(closed)
     assert closed.next.asked == (2, 3)
     w = await windows.newest(r.session_id, 100)
@@ -38,8 +38,8 @@ async def test_smoke(database):
     assert await records.edit(Edited(KEY, Message(2, ANN, "new", T0, edited_at=T0), Addressed.THREAD))
     w = await windows.newest(r.session_id, 100)
     assert [m.text for m in w.messages] == ["hello", "new", "hello"]
-    await turns.release(closed.next)
-    t = await turns.take_over()
+    await turns.release(closed.next, 0)
+    t = await turns.take_over(["web"])
     print(t)
     assert t[0].epoch == 3
-    assert (await turns.close(t[0], Answer("hi"), [Part(1, 11, 2)], bot_author(), T0)).next is None
+    assert (await turns.close(t[0], Answer("hi"), [Part(1, 11, 2)], T0)).next is None

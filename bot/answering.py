@@ -1,0 +1,222 @@
+"""What a turn says: commands are carried out, the rest is asked of the model."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+
+from bot import prompt, words
+from bot.cleaning import clean, clean_message
+from bot.commands import Offer, Verb, parse_message
+from bot.domain import (
+    Answer,
+    Block,
+    Delta,
+    History,
+    Message,
+    Outcome,
+    Prompt,
+    Restart,
+    Turn,
+    Usage,
+    Window,
+)
+from bot.errors import ModelError, PlatformError
+from bot.files import take
+from bot.ports import Model, Platform, RecordStore, Reply, SummaryStore
+from bot.prompt import Count
+from bot.turns import Held
+from bot.windows import WindowLoader
+
+log = logging.getLogger(__name__)
+
+SUMMARIES_FROM = 20
+"""A thread shorter than this has none, so that it costs no read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """Bounds on what is fetched when the bot is first called in the middle of a thread."""
+
+    most: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """What a turn says, and what the model was shown for it."""
+
+    answer: Answer
+    first_text_s: float | None = None
+    """From the request to the first words."""
+    first_shown: int = 0
+    """Position of the oldest message in the prompt, if anything older exists; else 0."""
+
+
+class Answerer:
+    """Composes answers. Knows nothing of how they are posted, closed or taken over."""
+
+    def __init__(
+        self,
+        *,
+        records: RecordStore,
+        windows: WindowLoader,
+        summaries: SummaryStore,
+        model: Model,
+        count: Count,
+        personas: Mapping[str, str],
+        offer: Offer,
+        backfill: Backfill,
+    ) -> None:
+        self._records = records
+        self._windows = windows
+        self._summaries = summaries
+        self._model = model
+        self._count = count
+        self._personas = personas
+        self._offer = offer
+        self._backfill = backfill
+
+    async def compose(
+        self, held: Held, platform: Platform, reply: Reply, news: Sequence[Message]
+    ) -> Composed:
+        """The answer to what `held.turn` was asked; `reply` shows it as it grows."""
+        turn = held.turn
+        window, remark = await self._window(turn, platform, news)
+        asked = [message for message in window.messages if message.position in turn.asked]
+        commands = [command for message in asked if (command := parse_message(message))]
+        said = "\n\n".join(words.after(command, self._offer, turn.settings) for command in commands)
+        if asked and len(commands) == len(asked):
+            return Composed(Answer(said))
+        if turn.settings.paused and not any(command.verb is Verb.RESUME for command in commands):
+            return Composed(Answer("\n\n".join(filter(None, [said, words.PAUSED]))))
+        composed = await self._ask(held, platform, reply, window, f"{said}\n\n" if said else "")
+        notes = " ".join(filter(None, [remark, composed.answer.note]))
+        return replace(composed, answer=replace(composed.answer, note=notes))
+
+    async def _window(self, turn: Turn, platform: Platform, news: Sequence[Message]) -> tuple[Window, str]:
+        """The turn's window, and a remark if the thread's past could not be read whole."""
+        if turn.settings.complete_from is not None:
+            return await self._windows.load(turn, news), ""
+        history = await self._history(turn, platform)
+        if history is None:
+            return await self._windows.load(turn, news), words.HISTORY_UNREAD
+        await self._records.add_history(turn, history)
+        remark = "" if history.whole else words.history_cut(len(history.messages))
+        return await self._windows.reload(turn), remark
+
+    async def _history(self, turn: Turn, platform: Platform) -> History | None:
+        try:
+            async with asyncio.timeout(self._backfill.seconds):
+                history = await platform.history(turn.key, min(turn.asked), self._backfill.most)
+        except (PlatformError, TimeoutError) as error:
+            log.warning(
+                "What was said before could not be read: %s",
+                type(error).__name__,
+                extra={"event": "history.unread", "session": str(turn.key)},
+            )
+            return None
+        return History(tuple(map(clean_message, history.messages)), history.whole)
+
+    async def _ask(self, held: Held, platform: Platform, reply: Reply, window: Window, lead: str) -> Composed:
+        """Ask the model; its answer comes after `lead`."""
+        turn = held.turn
+        card = self._model.card(turn.settings.model)
+        blocks = await self._blocks(turn, window)
+        files = await take(platform, window.messages, turn.asked, card.sees)
+        shown = prompt.build(
+            persona=self._personas.get(turn.settings.persona) or self._personas[self._offer.personas[0]],
+            window=window,
+            asked=turn.asked,
+            blocks=blocks,
+            files=files.taken,
+            card=card,
+            count=self._count,
+        )
+        composed = await self._stream(held, reply, shown, lead)
+        partial = shown.left_out > 0 or not window.whole
+        notes = [
+            words.left_out(shown.shown, max(turn.settings.messages, len(window.messages)), bool(blocks))
+            if partial
+            else "",
+            words.untaken(list(files.untaken)) if files.untaken else "",
+            composed.answer.note,
+        ]
+        answer = replace(composed.answer, note=" ".join(filter(None, notes)))
+        return replace(composed, answer=answer, first_shown=shown.first if partial else 0)
+
+    async def _blocks(self, turn: Turn, window: Window) -> tuple[Block, ...]:
+        """The summaries of what is older than the window, or than what of it fitted last time."""
+        if window.whole and len(window.messages) < SUMMARIES_FROM:
+            return ()
+        return await self._summaries.blocks(turn.session_id, turn.settings.fresh_from)
+
+    async def _stream(self, held: Held, reply: Reply, shown: Prompt, lead: str) -> Composed:
+        """Show the model's answer as it comes; a stop or a failure ends it, with a word why."""
+        talk = _Talk(lead)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(None) as until_stopped:
+                held.on_stop = lambda: until_stopped.reschedule(loop.time())
+                if held.stopped:
+                    held.on_stop()
+                async with aclosing(self._model.stream(shown, held.turn.settings.model)) as chunks:
+                    async for chunk in chunks:
+                        if talk.take(chunk):
+                            await reply.show(talk.text)
+        except TimeoutError:
+            if not held.stopped:
+                raise
+            return talk.ended(Outcome.STOPPED, words.STOPPED)
+        except ModelError as error:
+            log.warning(
+                "No model answered: %s",
+                type(error).__name__,
+                extra={"event": "model.failed", "session": str(held.turn.key), "turn": held.turn.id},
+            )
+            return talk.ended(Outcome.FAILED, words.apology(error))
+        finally:
+            held.on_stop = lambda: None
+        return talk.whole()
+
+
+class _Talk:
+    """An answer while it streams."""
+
+    def __init__(self, lead: str) -> None:
+        self._lead = lead
+        self._began = time.monotonic()
+        self._first_text_s: float | None = None
+        self._usage = Usage()
+        self.text = lead
+
+    def take(self, chunk: object) -> bool:
+        """Add `chunk`; whether there is something new to show."""
+        match chunk:
+            case Delta(text):
+                if self._first_text_s is None and text:
+                    self._first_text_s = time.monotonic() - self._began
+                self.text += clean(text)
+                return bool(self.text.strip())
+            case Restart():
+                self.text = self._lead
+            case _:
+                self._usage = getattr(chunk, "usage", self._usage)
+        return False
+
+    def whole(self) -> Composed:
+        """The model said all it wanted."""
+        if not self.text.strip():
+            return self.ended(Outcome.FAILED, words.NO_ANSWER)
+        note = {"length": words.CUT_BY_LENGTH, "content_filter": words.FILTERED}.get(
+            self._usage.finish_reason or "", ""
+        )
+        return Composed(Answer(self.text, note=note, usage=self._usage), self._first_text_s)
+
+    def ended(self, outcome: Outcome, why: str) -> Composed:
+        """It was cut short: what was said stays, and `why` stands below it, or alone."""
+        said = self.text.strip()
+        answer = Answer(said or why, outcome, note=why if said else "", usage=self._usage)
+        return Composed(answer, self._first_text_s)

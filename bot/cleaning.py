@@ -1,0 +1,40 @@
+"""Pure: text from outside as every store and model can take it."""
+
+from dataclasses import replace
+
+from bot.domain import Attachment, Author, Message
+
+NAME_LENGTH = 40
+"""Most characters of a name that a prompt shows."""
+
+
+def clean(text: str) -> str:
+    """Without NUL, which PostgreSQL refuses, and with lone surrogates, which UTF-8 has not, replaced."""
+    if "\0" in text:
+        text = text.replace("\0", "")
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def clean_message(message: Message) -> Message:
+    """`message` with all its texts clean."""
+    return replace(
+        message,
+        text=clean(message.text),
+        author=clean_author(message.author),
+        attachments=tuple(
+            Attachment(clean(a.name), clean(a.type), a.size, clean(a.url)) for a in message.attachments
+        ),
+    )
+
+
+def clean_author(author: Author) -> Author:
+    """`author` with a clean name and id."""
+    return replace(author, id=clean(author.id), name=clean(author.name))
+
+
+def plain_name(name: str) -> str:
+    """A name that can be nothing but a name: one short line without what could end it."""
+    printable = "".join(ch if ch.isprintable() and ch not in ":<>[]{}`#*_|" else " " for ch in name)
+    return " ".join(printable.split())[:NAME_LENGTH] or "someone"

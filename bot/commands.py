@@ -1,0 +1,83 @@
+"""Pure: the words after a mention or a slash command -> a command, and what it changes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bot.domain import Change, Message
+
+
+class Verb(StrEnum):
+    """The commands that every platform has."""
+
+    HELP = "help"
+    NEW = "new"
+    MODEL = "model"
+    PERSONA = "persona"
+    STOP = "stop"
+    PAUSE = "pause"
+    RESUME = "resume"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A verb and the one word that may follow it."""
+
+    verb: Verb
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What `model` and `persona` can choose from; the first of each is the default."""
+
+    models: Sequence[str]
+    personas: Sequence[str]
+
+    def of(self, verb: Verb) -> Sequence[str]:
+        """The names that `verb` chooses from."""
+        return self.models if verb is Verb.MODEL else self.personas
+
+
+_CHOOSING = (Verb.MODEL, Verb.PERSONA)
+
+
+def parse(words: str) -> Command | None:
+    """The command that `words` are, and nothing besides; else None, and they are a question.
+
+    Nothing at all asks for help. `new` is a command; `new ideas, please` is a question.
+    """
+    parts = words.strip().rstrip(".!").lower().removeprefix("/").split()
+    if not parts:
+        return Command(Verb.HELP)
+    if parts[0] not in tuple(Verb) or len(parts) > 2:
+        return None
+    verb = Verb(parts[0])
+    if verb in _CHOOSING:
+        return Command(verb, *parts[1:])
+    return Command(verb) if len(parts) == 1 else None
+
+
+def parse_message(message: Message) -> Command | None:
+    """As `parse`; a file without words is a question about the file."""
+    if not message.text.strip() and message.attachments:
+        return None
+    return parse(message.text)
+
+
+def change(command: Command | None, offer: Offer) -> Change:
+    """What the command does to its session; nothing if it chooses what is not on offer."""
+    match command:
+        case Command(Verb.NEW):
+            return Change(fresh=True)
+        case Command(Verb.STOP):
+            return Change(stop=True)
+        case Command(Verb.PAUSE):
+            return Change(paused=True)
+        case Command(Verb.RESUME):
+            return Change(paused=False)
+        case Command(Verb.MODEL, name) if name in offer.models:
+            return Change(model=name)
+        case Command(Verb.PERSONA, name) if name in offer.personas:
+            return Change(persona=name)
+    return Change()

@@ -1,0 +1,40 @@
+"""Loads the window of a turn: hot if it is current, else from SQL, which then seeds the hot one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bot.domain import Message, Turn, Window
+from bot.observing import Observer
+from bot.ports import HotContext, WindowStore
+
+
+class WindowLoader:
+    """Gives turns their windows: exactly the newest `limit` messages up to the turn's cut."""
+
+    def __init__(self, hot: HotContext, store: WindowStore, limit: int, observer: Observer) -> None:
+        self._hot = hot
+        self._store = store
+        self._limit = limit
+        self._observer = observer
+
+    async def load(self, turn: Turn, news: Sequence[Message]) -> Window:
+        """The window of `turn`. `news` raised the session to the turn's version, if anything did."""
+        hot = await self._hot.read(turn.session_id, turn.version, news)
+        self._observer.hot_read(hot is not None)
+        if hot is not None and (fitting := self._up_to(hot, turn.cut)):
+            return fitting
+        return await self.reload(turn)
+
+    async def reload(self, turn: Turn) -> Window:
+        """The window from SQL; the hot context is made to show it."""
+        newest = await self._store.newest(turn.session_id, self._limit)
+        await self._hot.seed(turn.session_id, newest)
+        fitting = self._up_to(newest, turn.cut)
+        return fitting or await self._store.newest(turn.session_id, self._limit, turn.cut)
+
+    def _up_to(self, window: Window, cut: int) -> Window | None:
+        """The window without what is newer than `cut`; None if that leaves too few of a longer thread."""
+        if not window.messages or window.messages[-1].position <= cut:
+            return window
+        kept = tuple(message for message in window.messages if message.position <= cut)
+        return replace(window, messages=kept) if window.whole else None

@@ -1,0 +1,82 @@
+"""Pure: the sentences that the bot says by itself."""
+
+from bot.commands import Command, Offer, Verb
+from bot.domain import ThreadSettings
+from bot.errors import ModelError, ModelRefusedKey, ModelRefusedRequest
+
+HELP = """\
+Ask me anything: mention me, and I answer in a thread. In that thread just go on talking, I remember it.
+
+- `new`: begin afresh in this thread (nothing is deleted)
+- `model`: which model answers here; `model NAME` changes it
+- `persona`: how I answer here; `persona NAME` changes it
+- `stop`: stop the answer I am writing
+- `pause` and `resume`: let me be quiet in this thread, and call me back
+
+What is said in my threads is kept, so that I can remember it."""
+
+NOTHING_TO_STOP = "There is nothing to stop: I am not writing anything here."
+STOPPING = "I am stopping."
+NO_SESSION = "I have no conversation here. Mention me to begin one."
+PAUSED = "I am paused in this thread. Say `resume` to me, and I am back."
+STOPPED = "Stopped."
+NO_ANSWER = "The model gave me an empty answer. Try to ask in other words."
+CUT_BY_LENGTH = "The answer reached the model's length limit. Say `go on` for more."
+FILTERED = "The model's provider held the rest of this answer back."
+HISTORY_UNREAD = "I could not read what was said here before I was called."
+SOMETHING_BROKE = "Something broke on my side. Please try again; whoever runs me finds the reason in the log."
+TOO_OFTEN_FAILED = "I could not finish this answer after many tries. Please ask again."
+CLOSING = "I am being restarted. Please try again in a moment."
+ANSWERED_ALREADY = "That answer did not fail, so there is nothing to try again."
+
+
+def after(command: Command, offer: Offer, now: ThreadSettings) -> str:
+    """What is said when `command` has been carried out; `now` are the settings with it."""
+    match command.verb:
+        case Verb.HELP:
+            return HELP
+        case Verb.NEW:
+            return "A fresh start: from here on I don't look at what was said above. Nothing is deleted."
+        case Verb.STOP:
+            return NOTHING_TO_STOP
+        case Verb.PAUSE:
+            return "I am quiet in this thread from now on. Say `resume` to me, and I am back."
+        case Verb.RESUME:
+            return "I am back."
+        case _:
+            return _choice(command, offer, now)
+
+
+def _choice(command: Command, offer: Offer, now: ThreadSettings) -> str:
+    names = offer.of(command.verb)
+    listed = ", ".join(f"`{name}`" for name in names)
+    what = command.verb.value
+    if not command.name:
+        chosen = (now.model if command.verb is Verb.MODEL else now.persona) or names[0]
+        return f"The {what} here is `{chosen}`. There are: {listed}."
+    if command.name not in names:
+        return f"I have no {what} of that name. There are: {listed}."
+    return f"From now on the {what} in this thread is `{command.name}`."
+
+
+def apology(error: ModelError) -> str:
+    """What the asker reads when no model answered."""
+    if isinstance(error, ModelRefusedKey | ModelRefusedRequest):
+        return str(error)
+    return "My model does not answer just now. Please try again in a while."
+
+
+def left_out(shown: int, total: int, summarised: bool) -> str:
+    """That the model was not shown everything."""
+    rest = "and a summary of what came before" if summarised else "and nothing of what came before"
+    return f"I read the newest {shown} of {total} messages, {rest}."
+
+
+def history_cut(count: int) -> str:
+    """That the thread's past was only read in part."""
+    return f"Of what was said here before, I could read only the newest {count} messages."
+
+
+def untaken(names: list[str]) -> str:
+    """That some files were not shown to the model."""
+    return f"I could not take {', '.join(names)}: I read text files and images of moderate size."
