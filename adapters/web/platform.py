@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from aiohttp import web
 
-from adapters.posts import Posts
+from adapters.pacing import Pace
+from adapters.reply import PacedReply
 from adapters.web.cast import Cast
 from adapters.web.guard import Guard
 from adapters.web.ledger import Post
@@ -28,13 +28,10 @@ log = logging.getLogger(__name__)
 
 _FILE_LINK = re.compile(r"/files/([\w-]{8,64})\Z")
 _HISTORY_PAGE = 100
+STEP_S = 0.1
+"""Between two edits of a young reply: nobody limits the rate here."""
+LONGEST_STEP_S = 0.5
 NOT_OPEN = "Threadfly is not taking anything in right now. Try again in a moment."
-
-
-class Replier(Protocol):
-    """Makes the reply that grows over some posts (`adapters.reply`)."""
-
-    def __call__(self, posts: Posts, journal: Journal) -> Reply: ...
 
 
 class WebPlatform:
@@ -48,7 +45,6 @@ class WebPlatform:
         self,
         data_dir: Path,
         watermarks: Watermarks,
-        replier: Replier,
         *,
         memory: Memory | None = None,
         token: str = "",
@@ -58,7 +54,6 @@ class WebPlatform:
     ) -> None:
         self.room = Room(data_dir / "playground.db", cast or Cast.of(bot_name), now)
         self._watermarks = watermarks
-        self._replier = replier
         self._pages = Pages(self.room, self, memory, Guard(token))
         self._handler: Handler | None = None
         self._desk: Desk | None = None
@@ -106,7 +101,10 @@ class WebPlatform:
         return next((pump.trouble for pump in self._pumps if pump.trouble), "")
 
     async def open_reply(self, journal: Journal) -> Reply:
-        return self._replier(RoomPosts(self.room, journal.turn), journal)
+        pace = Pace(least_s=STEP_S, most_s=LONGEST_STEP_S)
+        reply = PacedReply(RoomPosts(self.room, journal.turn), journal, pace)
+        await reply.open()
+        return reply
 
     async def history(self, key: SessionKey, before: int, limit: int) -> History:
         if key.channel not in self.room.cast.channels:

@@ -37,8 +37,8 @@ class RoomPosts:
         with ours():
             await self._room.remove_as_bot(position)
 
-    async def create_file(self, number: int, name: str, content: str, showing: Showing) -> int:
-        mark = self._mark(number, showing)
+    async def create_file(self, number: int, name: str, content: str) -> int:
+        mark = self._mark(number, Showing.EARLIER)
         with ours():
             post = await self._room.post_as_bot(self._channel, self._root, "", mark, (name, content))
         return post.position
@@ -50,10 +50,6 @@ class RoomPosts:
 
     async def working(self) -> None:
         self._room.working(self._channel, self._root)
-
-    def length(self, text: str) -> int:
-        """Characters, as the room counts them."""
-        return len(text)
 
     def _mark(self, number: int, showing: Showing) -> Mark:
         return Mark(self._turn.id, number, self._turn.asked[-1], showing.value)

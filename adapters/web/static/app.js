@@ -1,0 +1,147 @@
+// The page: who speaks, which channel and thread are open, and what is said about the connection.
+
+import { avatar, h, icon } from "./dom.js";
+import { Pane } from "./pane.js";
+import { Room } from "./room.js";
+
+const ME = "threadfly-me";
+const FLICKER_MS = 500;
+const main = document.getElementById("main");
+const thread = document.getElementById("thread");
+
+class App {
+  async enter(me) {
+    this.room?.leave();
+    this.closePanes();
+    this.room = await Room.enter(me);
+    sessionStorage.setItem(ME, this.room.me);
+    this.room.on("connection", ({ up }) => this.showConnection(up));
+    this.room.on("reload", () => this.enter(this.room.me));
+    this.room.on("post", ({ post, isNew }) => this.count(post, isNew));
+    this.showPeople();
+    await this.follow();
+  }
+
+  /** Show what the address names: #/channel or #/channel/thread. */
+  async follow() {
+    const [, channel, root] = location.hash.split("/");
+    const place = this.room.channels.get(channel) ?? [...this.room.channels.values()][0];
+    const position = place.id === channel && place.kind !== "direct" && /^\d+$/.test(root ?? "") ? Number(root) : null;
+    await Promise.all([this.showChannel(place), this.showThread(place, position)]);
+    document.body.dataset.pane = position ? "thread" : this.atSide ? "side" : "main";
+    this.showChannels();
+    document.title = `${place.kind === "direct" ? place.name : `#${place.name}`} · Threadfly playground`;
+  }
+
+  async showChannel(place) {
+    if (this.pane?.channel.id === place.id) return;
+    this.pane?.end();
+    this.pane = new Pane(this, main, place, null);
+    this.room.unread.delete(place.id);
+    await this.pane.fill();
+    if (!matchMedia("(max-width: 719px)").matches) this.pane.composer.box.focus();
+  }
+
+  async showThread(place, position) {
+    if (this.beside?.root === position && this.beside?.channel.id === place.id) return;
+    this.beside?.end();
+    this.beside = null;
+    thread.hidden = !position;
+    if (!position) return thread.replaceChildren();
+    this.beside = new Pane(this, thread, place, position);
+    this.beside.composer.box.focus();
+    await this.beside.fill();
+  }
+
+  closePanes() {
+    this.pane?.end();
+    this.beside?.end();
+    this.pane = this.beside = null;
+  }
+
+  go(hash) {
+    this.atSide = false;
+    if (location.hash === hash) this.follow();
+    else location.hash = hash;
+  }
+
+  openThread(channel, position) {
+    this.opener = document.activeElement;
+    this.go(`#/${channel}/${position}`);
+  }
+
+  closeThread() {
+    const { root } = this.beside ?? {};
+    this.go(`#/${this.pane.channel.id}`);
+    const opener = document.getElementById(`main-${root}`)?.querySelector(".message");
+    (opener ?? this.pane.composer.box).focus();
+  }
+
+  back(pane) {
+    if (pane.root) return this.closeThread();
+    this.atSide = true;
+    document.body.dataset.pane = "side";
+  }
+
+  count(post, isNew) {
+    if (!isNew || post.author === this.room.me || post.channel === this.pane?.channel.id) return;
+    this.room.unread.set(post.channel, (this.room.unread.get(post.channel) ?? 0) + 1);
+    this.showChannels();
+  }
+
+  showChannels() {
+    const groups = [["Channels", (place) => place.kind !== "direct"], ["Direct messages", (place) => place.kind === "direct"]];
+    document.getElementById("channels").replaceChildren(...groups.flatMap(([name, fits]) => [
+      h("h2", {}, name),
+      h("ul", {}, [...this.room.channels.values()].filter(fits).map((place) => h("li", {}, this.channelLink(place)))),
+    ]));
+  }
+
+  channelLink(place) {
+    const unread = this.room.unread.get(place.id);
+    const sign = place.kind === "direct" ? avatar(this.room.bot.id, this.room) : icon(place.kind === "private" ? "lock" : "hash");
+    const here = place.id === this.pane?.channel.id;
+    return h(
+      "a", { href: `#/${place.id}`, class: unread ? "channel unread" : "channel", "aria-current": here ? "page" : null, onclick: () => { this.atSide = false; if (here) this.go(`#/${place.id}`); } },
+      sign, h("span", { class: "channel-name" }, place.name),
+      unread && h("span", { class: "pill" }, String(unread), h("span", { class: "unseen" }, " new")),
+    );
+  }
+
+  showPeople() {
+    const people = document.getElementById("people");
+    people.replaceChildren(people.querySelector("legend"), h("div", { class: "cast" }, [...this.room.people.values()].map((person) => {
+      const choice = h("input", { type: "radio", name: "me", value: person.id, onchange: () => this.enter(person.id) });
+      choice.checked = person.id === this.room.me;
+      return h("label", { title: `${person.name} ${person.about}` }, choice, avatar(person.id, this.room), h("span", {}, person.name));
+    })));
+  }
+
+  showConnection(up) {
+    const bar = document.getElementById("connection");
+    clearTimeout(this.flicker);
+    if (up) {
+      bar.hidden = true;
+      bar.textContent = "";
+      return;
+    }
+    this.flicker = setTimeout(() => {
+      bar.textContent = "Reconnecting… What you write stays in the box.";
+      bar.hidden = false;
+    }, FLICKER_MS);
+  }
+}
+
+async function start() {
+  const app = new App();
+  window.addEventListener("hashchange", () => app.follow());
+  for (const me of new Set([sessionStorage.getItem(ME) ?? "", ""])) { // "": whoever comes first
+    try {
+      return await app.enter(me);
+    } catch (error) {
+      main.replaceChildren(h("p", { class: "cannot", role: "alert" }, `${error.message} `, h("button", { type: "button", class: "primary", onclick: () => location.reload() }, "Try again")));
+    }
+  }
+}
+
+start();
