@@ -4,6 +4,7 @@ import asyncio
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
+from typing import cast
 
 import aiohttp
 import httpx2
@@ -12,8 +13,9 @@ from .merging import EventTooLong, Merger
 
 PACE_S = 0.25
 """Time in which text is merged into one event: readers see a few edits a second anyway."""
-FIRST_PACE_S = 0.03
-"""The same until the first text of the answer, which is not to wait: a model may show its thoughts before."""
+GRACE_S = 0.02
+"""Of that, the time in which an answer may still turn out to be complete. All of it until the answer's own
+first text, which is not to wait: a model may show its thoughts before."""
 MOST_CONNECTIONS = 1000
 
 _OURS = frozenset({"accept-encoding", "connection", "content-length", "host", "transfer-encoding"})
@@ -28,37 +30,36 @@ class MergingTransport(httpx2.AsyncBaseTransport):
     def __init__(self, pace_s: float = PACE_S) -> None:
         self._pace_s = pace_s
         self._tls = httpx2.create_ssl_context()
+        self._proxies = urllib.request.getproxies()
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send; returns when the headers are there. Raises httpx2's errors."""
         timeout = request.extensions.get("timeout", {})
-        headers = [
-            (name, value) for name, value in request.headers.multi_items() if name.lower() not in _OURS
-        ]
         with _translated():
-            response = await self._opened().request(
-                request.method,
-                str(request.url),
-                headers=[*headers, ("accept-encoding", "identity")],
-                data=await request.aread() or None,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    sock_connect=timeout.get("connect"), sock_read=timeout.get("read")
-                ),
-                proxy=_proxy_for(request.url),
-            )
+            async with asyncio.timeout(timeout.get("read")):
+                response = await self._send(request, timeout.get("connect"))
         return httpx2.Response(
             response.status,
-            headers=[
-                (name, value) for name, value in response.raw_headers if name.decode().lower() not in _UNTRUE
-            ],
-            stream=self._body(response),
+            headers=[pair for pair in response.raw_headers if pair[0].decode().lower() not in _UNTRUE],
+            stream=self._body(response, timeout.get("read")),
         )
 
-    def _body(self, response: aiohttp.ClientResponse) -> "_Body":
+    async def _send(self, request: httpx2.Request, connect_s: float | None) -> aiohttp.ClientResponse:
+        headers = [pair for pair in request.headers.multi_items() if pair[0].lower() not in _OURS]
+        return await self._opened().request(
+            request.method,
+            str(request.url),
+            headers=[*headers, ("accept-encoding", "identity")],
+            data=await request.aread() or None,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(sock_connect=connect_s),
+            proxy=self._proxy_for(request.url),
+        )
+
+    def _body(self, response: aiohttp.ClientResponse, read_s: float | None) -> "_Body":
         is_events = response.status == 200 and response.content_type == "text/event-stream"
-        return _Events(response, self._pace_s) if is_events else _Body(response)
+        return _Events(response, read_s, self._pace_s) if is_events else _Body(response, read_s)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -67,6 +68,13 @@ class MergingTransport(httpx2.AsyncBaseTransport):
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
+
+    def _proxy_for(self, url: httpx2.URL) -> str | None:
+        """The proxy that the environment names for `url`, as other tools would take it."""
+        proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
+        if not proxy or urllib.request.proxy_bypass_environment(url.netloc.decode(), self._proxies):
+            return None
+        return proxy if "://" in proxy else f"http://{proxy}"
 
     async def aclose(self) -> None:
         """Close the session and its connections."""
@@ -77,13 +85,20 @@ class MergingTransport(httpx2.AsyncBaseTransport):
 class _Body(httpx2.AsyncByteStream):
     """A body as it comes."""
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, read_s: float | None) -> None:
+        """`read_s`: the longest time without a byte. Watched here: aiohttp sets a timer for each packet."""
         self._response = response
+        self._read_s = read_s
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         with _translated():
-            while packet := await self._response.content.readany():
+            while packet := await self._read():
                 yield packet
+
+    async def _read(self) -> bytes:
+        """What there is by now, at least one byte; b"" at the end."""
+        async with asyncio.timeout(self._read_s):
+            return await self._response.content.readany()
 
     async def aclose(self) -> None:
         """Give the connection back if the body was read to its end; else cut it, so that the server stops."""
@@ -96,8 +111,8 @@ class _Body(httpx2.AsyncByteStream):
 class _Events(_Body):
     """An event stream, merged: what comes while we wait between two reads becomes one event."""
 
-    def __init__(self, response: aiohttp.ClientResponse, pace_s: float) -> None:
-        super().__init__(response)
+    def __init__(self, response: aiohttp.ClientResponse, read_s: float | None, pace_s: float) -> None:
+        super().__init__(response, read_s)
         self._pace_s = pace_s
         self._merger = Merger()
 
@@ -115,26 +130,44 @@ class _Events(_Body):
             raise httpx2.ReadError("the stream ended before the answer did")
 
     async def _read(self) -> bytes:
-        """What there is by now, at least one byte; b"" at the end.
+        """The same; but when the connection is cut, first what came before.
 
-        Some servers cut the connection right after their last event. That event then still lies
-        in aiohttp's reader, which shows only the error.
+        Some servers cut it right after their last event. aiohttp's reader still has that event, but shows
+        only the error.
         """
-        content = self._response.content
         try:
-            return await content.readany()
-        except (aiohttp.ClientError, OSError):
-            rest = content._read_nowait(-1)  # the one way to it
+            return await super()._read()
+        except (aiohttp.ClientError, ConnectionError):
+            rest = self._response.content._read_nowait(-1)  # the one way to it
             if rest or self._merger.ended:
                 return rest
             raise
 
     async def _wait(self) -> None:
-        """Let text gather, but not beyond the end of the stream."""
-        pace_s = self._pace_s if self._merger.spoke else min(self._pace_s, FIRST_PACE_S)
-        with suppress(TimeoutError, aiohttp.ClientError, OSError):  # the next read meets those again
-            async with asyncio.timeout(pace_s):
-                await self._response.content.wait_eof()
+        """Let text gather; but an answer that is complete at once is not held up.
+
+        Meanwhile nothing is read, so that what gathers in the kernel costs one wake-up for all of it
+        instead of one for each packet.
+        """
+        if await self._ends_within(min(self._pace_s, GRACE_S)) or not self._merger.spoke:
+            return
+        connection = self._response.connection
+        if connection is None or connection.transport is None:
+            return
+        transport = cast(asyncio.ReadTransport, connection.transport)
+        transport.pause_reading()
+        try:
+            await asyncio.sleep(self._pace_s)
+        finally:
+            transport.resume_reading()
+
+    async def _ends_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                with suppress(aiohttp.ClientError, ConnectionError):  # the next read meets it again
+                    await self._response.content.wait_eof()
+                return True
+        return False
 
 
 @contextmanager
@@ -154,12 +187,3 @@ def _translated() -> Iterator[None]:
         raise httpx2.UnsupportedProtocol(type(error).__name__) from error
     except (aiohttp.ClientError, EventTooLong, OSError) as error:
         raise httpx2.ReadError(type(error).__name__) from error
-
-
-def _proxy_for(url: httpx2.URL) -> str | None:
-    """The proxy that the environment names for `url`, as other tools would take it."""
-    if urllib.request.proxy_bypass(url.netloc.decode()):
-        return None
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(url.scheme) or proxies.get("all")
-    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
