@@ -1,18 +1,46 @@
 """The composition root: opens what the settings ask for, and closes it in reverse."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from adapters.http import HttpServer
+import sqlalchemy as sa
+
+from adapters.http import HttpServer, Probe
+from adapters.llm.models import ModelSettings
+from adapters.llm.offline import OfflineModel
+from adapters.llm.roster import Roster
+from adapters.llm.tokens import count
 from adapters.metrics import Metrics
+from adapters.web.platform import WebPlatform
 from bot import doctor
+from bot.answering import Answerer, Backfill
+from bot.commands import Offer
 from bot.datafolder import prepare_data_folder
+from bot.errors import StoreError
 from bot.greeting import greeting
+from bot.observing import Observer
+from bot.ports import HotContext, Watermarks
+from bot.remembering import ThreadMemory
+from bot.sections import ModelEntry
+from bot.service import Service
 from bot.settings import Settings
+from bot.summary import Summariser
+from bot.turns import Keeper
+from bot.windows import LastReads, WindowLoader
 from storage import schema
-from storage.database import SqliteDatabase, open_database
+from storage.archive.claims import Claimant
+from storage.archive.records import Records
+from storage.archive.summaries import Summaries
+from storage.archive.turns import Turns
+from storage.archive.watermarks import SqlWatermarks
+from storage.archive.windows import Windows
+from storage.database import Database, SqliteDatabase, open_database
+from storage.dragonfly import Dragonfly
+from storage.embedded import EmbeddedServer
+from storage.hot import DragonflyContext, NoContext, ObservedHotContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +63,160 @@ async def open_bot(settings: Settings) -> AsyncIterator[Bot]:
         metrics = Metrics(_prices(settings))
         database = open_database(settings.archive_url)
         stack.push_async_callback(database.close)
-        await schema.prepare(database)
+        hot = await open_hot(settings, await schema.prepare(database), stack)
+        model = open_model(settings, stack)
+        reads = LastReads()
+        service, keeper = wire_service(settings, database, hot, model, metrics, reads)
+        windows, summaries = Windows(database), Summaries(database)
+        platforms = open_platforms(
+            settings, SqlWatermarks(database), ThreadMemory(windows, hot, summaries, reads)
+        )
         server = HttpServer(settings.http.host, settings.http.port, metrics.registry)
+        for platform in platforms:
+            server.mount(platform.routes())
+        server.watch(_probes(database, hot, platforms))
         stack.push_async_callback(server.close)
         await server.open()
-        platforms = [
-            name for name, on in (("Slack", settings.slack_on), ("Discord", settings.discord_on)) if on
-        ]
-        yield Bot(greeting(server.url, platforms, settings.playground_on, not settings.models))
+        await _open_doors(settings, service, keeper, platforms, stack)
+        names = [platform.name.capitalize() for platform in platforms if platform.name != "web"]
+        yield Bot(greeting(server.url, names, settings.playground_on, not settings.models))
+
+
+async def open_hot(settings: Settings, archive_id: str, stack: AsyncExitStack) -> ObservedHotContext:
+    """The hot context that `hot.url` names; none where the embedded server can't be had."""
+    url = settings.hot.url
+    if url == "embedded":
+        embedded = EmbeddedServer(settings.data_dir)
+        stack.push_async_callback(embedded.close)
+        url = embedded.url if await embedded.open() else "none"
+    if url == "none":
+        return NoContext()
+    hot = DragonflyContext(Dragonfly(url), archive_id, limit=settings.hot.window, ttl_s=settings.hot.ttl)
+    stack.push_async_callback(hot.aclose)
+    return hot
+
+
+def open_model(settings: Settings, stack: AsyncExitStack) -> Roster | OfflineModel:
+    """The models that are configured, being warmed; without any, the offline one."""
+    if not settings.models:
+        return OfflineModel()
+    entries = settings.models
+    roster = Roster(
+        [_model_settings(settings, entry) for entry in entries],
+        entries[0].name,
+        settings.llm.fallback,
+    )
+    stack.push_async_callback(roster.close)
+    warming = asyncio.create_task(roster.warm(), name="warm the model")
+    stack.push_async_callback(_ended, warming)
+    return roster
+
+
+def wire_service(
+    settings: Settings,
+    database: Database,
+    hot: HotContext,
+    model: Roster | OfflineModel,
+    observer: Observer,
+    reads: LastReads,
+) -> tuple[Service, Keeper]:
+    """The core over these stores and models."""
+    claimant = Claimant(secrets.token_hex(8), settings.turns.lease_s)
+    records, turns = Records(database, claimant), Turns(database, claimant)
+    windows, summaries = Windows(database), Summaries(database)
+    personas = {settings.persona: settings.personas[settings.persona], **settings.personas}
+    offer = Offer(models=model.names, personas=tuple(personas))
+    answerer = Answerer(
+        records=records,
+        windows=WindowLoader(hot, windows, settings.hot.window, observer, reads),
+        summaries=summaries,
+        model=model,
+        count=count,
+        personas=personas,
+        offer=offer,
+        backfill=Backfill(settings.backfill.max, settings.backfill.seconds),
+    )
+    keeper = Keeper(turns, settings.turns.lease_s)
+    service = Service(
+        records=records,
+        turns=turns,
+        hot=hot,
+        answerer=answerer,
+        summariser=Summariser(summaries, windows, model),
+        keeper=keeper,
+        offer=offer,
+        observer=observer,
+    )
+    return service, keeper
+
+
+def open_platforms(settings: Settings, watermarks: Watermarks, memory: ThreadMemory) -> list[WebPlatform]:
+    """The platforms that are on, not yet connected."""
+    platforms = []
+    if settings.playground_on:
+        token = settings.web.token.get_secret_value()
+        platforms.append(WebPlatform(settings.data_dir, watermarks, memory=memory, token=token))
+    return platforms
+
+
+async def _open_doors(
+    settings: Settings,
+    service: Service,
+    keeper: Keeper,
+    platforms: Sequence[WebPlatform],
+    stack: AsyncExitStack,
+) -> None:
+    """Let messages in. At the end the doors close first, what runs is finished, and then all else ends."""
+    service.serve({platform.name: platform for platform in platforms})
+    for platform in platforms:
+        stack.push_async_callback(platform.close)
+    for work in (keeper.renewing(), service.sweeping()):
+        stack.push_async_callback(_ended, asyncio.create_task(work))
+    stack.push_async_callback(service.drain, settings.turns.grace_s)
+    for platform in platforms:
+        await platform.open(service.handle, service.order)
+        stack.push_async_callback(platform.quiet)
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _probes(
+    database: Database, hot: ObservedHotContext, platforms: Sequence[WebPlatform]
+) -> dict[str, Probe]:
+    async def archive() -> str:
+        try:
+            await database.read(lambda c: c.execute(sa.select(1)).scalar())
+        except StoreError as error:
+            return str(error)
+        return ""
+
+    def ailing(platform: WebPlatform) -> Probe:
+        async def probe() -> str:
+            return platform.ailing()
+
+        return probe
+
+    return {"archive": archive, "hot": hot.ping} | {p.name: ailing(p) for p in platforms}
+
+
+def _model_settings(settings: Settings, entry: ModelEntry) -> ModelSettings:
+    key = settings.key_of(entry)
+    return ModelSettings(
+        name=entry.name,
+        model=entry.model,
+        base_url=entry.base_url,
+        api_key=key.get_secret_value() if key else None,
+        context_tokens=entry.context_tokens,
+        answer_tokens=entry.answer_tokens,
+        temperature=entry.temperature,
+        timeout_s=entry.timeout,
+        prompt_price=entry.price.prompt,
+        completion_price=entry.price.completion,
+        sees=entry.sees,
+    )
 
 
 async def migrate_archive(settings: Settings) -> list[str]:

@@ -169,7 +169,8 @@ class Service:
             if following is None:
                 await self._hot.append(turn.session_id, done.closed.version, news)
             elif self._closing:
-                return await self._leave(following, 0)
+                await self._leave(following, 0)
+                return
 
     async def _take(self, turn: Turn, claimed_at: float, news: Sequence[Message]) -> "_Done | None":
         """Answer `turn` and close it; None if somebody else does, now or later."""

@@ -1,5 +1,6 @@
 """Loads the window of a turn: hot if it is current, else from SQL, which then seeds the hot one."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -7,20 +8,46 @@ from bot.domain import Message, Turn, Window
 from bot.observing import Observer
 from bot.ports import HotContext, WindowStore
 
+LAST_READS = 256
+"""How many sessions' last reads are known, for whoever looks."""
+
+
+class LastReads:
+    """Whether the last read of a session was a hit: of the newest few sessions, to be looked at."""
+
+    def __init__(self) -> None:
+        self._hits: OrderedDict[int, bool] = OrderedDict()
+
+    def note(self, session_id: int, hit: bool) -> None:
+        """Remember a read, and forget the oldest."""
+        self._hits[session_id] = hit
+        self._hits.move_to_end(session_id)
+        if len(self._hits) > LAST_READS:
+            self._hits.popitem(last=False)
+
+    def of(self, session_id: int) -> str:
+        """`hit`, `miss`, or "" when there was none lately."""
+        hit = self._hits.get(session_id)
+        return "" if hit is None else "hit" if hit else "miss"
+
 
 class WindowLoader:
     """Gives turns their windows: exactly the newest `limit` messages up to the turn's cut."""
 
-    def __init__(self, hot: HotContext, store: WindowStore, limit: int, observer: Observer) -> None:
+    def __init__(
+        self, hot: HotContext, store: WindowStore, limit: int, observer: Observer, reads: "LastReads"
+    ) -> None:
         self._hot = hot
         self._store = store
         self._limit = limit
         self._observer = observer
+        self._reads = reads
 
     async def load(self, turn: Turn, news: Sequence[Message]) -> Window:
         """The window of `turn`. `news` raised the session to the turn's version, if anything did."""
         hot = await self._hot.read(turn.session_id, turn.version, news)
         self._observer.hot_read(hot is not None)
+        self._reads.note(turn.session_id, hot is not None)
         if hot is not None and (fitting := self._up_to(hot, turn.cut)):
             return fitting
         return await self.reload(turn)
