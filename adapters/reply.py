@@ -251,8 +251,10 @@ class PacedReply:
         """Log a failure by its kind alone: an error may quote what people said."""
         turn = self._journal.turn
         kind = type(error).__name__ if error else "none"
-        details = {"event": f"reply.{event}", "session": turn.session_id, "asked": turn.asked[-1], "error": kind}
-        log.warning("A reply could not be written for now (%s).", kind, extra=details)
+        about = {"session": str(turn.key), "position": turn.asked[-1]}
+        log.warning(
+            "A reply could not be written for now (%s).", kind, extra={"event": f"reply.{event}", **about}
+        )
 
 
 def _sendable(text: str) -> str:
