@@ -26,7 +26,11 @@ MUCH = 600
 MOST_SLOWNESS = 8.0
 """A platform that throttles makes the interval longer, up to so many times."""
 
+TICK_S = 0.001
+"""Less than this is not worth a sleep."""
+
 GIVES_WAY, FIRST = 1, 0
+"""Priorities: a growing edit gives way to the last edits of a reply."""
 
 
 class Budget:
@@ -57,7 +61,7 @@ class Budget:
         self._tickets = itertools.count()
 
     async def take(self, priority: int = GIVES_WAY) -> None:
-        """Wait for one call; `FIRST` for the last edits of a reply."""
+        """Wait for one call."""
         place = (priority, next(self._tickets), asyncio.Event())
         heapq.heappush(self._queue, place)
         try:
@@ -90,7 +94,7 @@ class Budget:
 
     def _granted(self, place: tuple[int, int, asyncio.Event]) -> bool:
         self._fill()
-        if self._queue[0] is not place or self._wait_s() > 0:
+        if self._queue[0] is not place or self._wait_s() > TICK_S:
             return False
         self._tokens -= 1
         return True
@@ -138,7 +142,7 @@ class Pace:
             self._began = self.now()
             await self.sleep(self._gather_s)
             return
-        while (wait_s := self._wait_s(fresh())) > 0:
+        while (wait_s := self._wait_s(fresh())) > TICK_S:
             await self.sleep(min(wait_s, self._least_s / 2))
 
     async def edit(self, *, final: bool) -> None:
@@ -161,7 +165,7 @@ class Pace:
 
     def _wait_s(self, fresh: int) -> float:
         now = self.now()
-        age = min(1.0, (now - (self._began or now)) / OLD_S)
+        age = min(1.0, (now - (now if self._began is None else self._began)) / OLD_S)
         interval_s = (self._least_s + (self._most_s - self._least_s) * age) * self._slowness
         if fresh >= MUCH:
             interval_s /= 2
