@@ -1,0 +1,1 @@
+"""Discord, through discord.py: its gateway client, its rate limits, and no more of it than that."""

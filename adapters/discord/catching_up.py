@@ -1,0 +1,241 @@
+"""Fetches what was said while nobody listened.
+
+A watermark says how far a channel or thread is archived. It moves here alone, to messages that were
+read on Discord itself and handed to the core: what happens live never moves it past a gap.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import discord
+
+from adapters.discord.client import Gateway
+from adapters.discord.places import DIRECT, FORUM, MEDIA, PLATFORM, Places, Spot
+from adapters.discord.rest import Rest
+from adapters.posts import Throttled
+from bot.domain import Receipt
+from bot.errors import PlatformError, PlatformForbidden, PostGone, StoreError
+from bot.ports import Watermarks
+
+log = logging.getLogger(__name__)
+
+Payload = dict[str, Any]
+
+PAGE = 100
+EVERY_S = 600.0
+"""Between two passes while all is well, so that watermarks do not stay far behind."""
+AFTER_FAILURE_S = 15.0
+AT_ONCE = 4
+"""Channels that are read at the same time."""
+DIRECT_MOST = 500
+"""Direct-message channels looked at in one pass, the most recent first: each costs a call."""
+DIRECT_KNOWN = 50_000
+ARCHIVED_PAGE = 100
+POSTS_ONLY = (FORUM, MEDIA)
+"""Channels without messages of their own: the newest they name is a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A place whose newest message is newer than its watermark."""
+
+    workspace: str
+    spot: Spot
+    after: int
+
+
+class CatchingUp:
+    """One pass when it is asked for, and one every so often."""
+
+    def __init__(
+        self,
+        rest: Rest,
+        places: Places,
+        watermarks: Watermarks,
+        take: Callable[[Payload, Spot], Awaitable[Receipt]],
+        gateway: Gateway,
+        every_s: float = EVERY_S,
+    ) -> None:
+        self._rest = rest
+        self._places = places
+        self._watermarks = watermarks
+        self._take = take
+        self._gateway = gateway
+        self._every_s = every_s
+        self._wanted = asyncio.Event()
+        self._running: asyncio.Task[None] | None = None
+        self._direct_known: set[int] = set()
+        self.passes = 0
+        """Passes that ended well."""
+
+    def begin(self) -> None:
+        """Start to run."""
+        self._running = asyncio.create_task(self._run(), name="discord catching up")
+
+    async def end(self) -> None:
+        """Stop; what was not fetched is fetched next time."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait({self._running})
+
+    def request(self) -> None:
+        """Run a pass soon."""
+        self._wanted.set()
+
+    async def met(self, channel: int, message: int) -> None:
+        """A direct message came: from now on its channel has a watermark, just before it."""
+        if not self._direct_known or len(self._direct_known) > DIRECT_KNOWN:
+            marks = await self._watermarks.watermarks(PLATFORM, DIRECT)
+            self._direct_known = {int(known) for known in marks}
+        if channel not in self._direct_known:
+            await self._watermarks.advance(PLATFORM, DIRECT, str(channel), message - 1)
+            self._direct_known.add(channel)
+
+    async def _run(self) -> None:
+        await self._wanted.wait()
+        while True:
+            self._wanted.clear()
+            wait = self._every_s * random.uniform(0.9, 1.1)
+            try:
+                if not await self._pass():
+                    wait = AFTER_FAILURE_S
+            except Exception as error:  # noqa: BLE001  # catching up goes on whatever went wrong once
+                log.warning(
+                    "Catching up failed, and is tried again.",
+                    extra={"event": "catch_up_failed", "error": type(error).__name__},
+                )
+                wait = AFTER_FAILURE_S
+            try:
+                await asyncio.wait_for(self._wanted.wait(), wait)
+            except TimeoutError:
+                continue
+
+    async def _pass(self) -> bool:
+        """Every place that moved; False if something must be tried again."""
+        client = self._gateway.client
+        if client is None:
+            return False
+        done = True
+        for guild in client.guilds:
+            marks = await self._watermarks.watermarks(PLATFORM, str(guild.id))
+            done &= await self._bring(await self._behind(guild, marks, self._moved(guild)))
+            if not self.passes:
+                archived = [found async for found in self._archived(guild, marks)]
+                done &= await self._bring(await self._behind(guild, marks, archived))
+        if self._gateway.hears_direct:
+            done &= await self._bring(await self._direct())
+        self.passes += 1
+        return done
+
+    async def _behind(
+        self, guild: discord.Guild, marks: Mapping[str, int], places: Iterable[tuple[Spot, int]]
+    ) -> list[Behind]:
+        """Those of `places` (each with its newest message) whose watermark is older."""
+        workspace = str(guild.id)
+        behind = []
+        for spot, newest in places:
+            after = self._since(spot, marks)
+            if after is None or (spot.kind in POSTS_ONLY and newest > after):
+                await self._watermarks.advance(PLATFORM, workspace, str(spot.id), newest)
+            elif newest > after:
+                if str(spot.id) not in marks:
+                    await self._watermarks.advance(PLATFORM, workspace, str(spot.id), after)
+                behind.append(Behind(workspace, spot, after))
+        return behind
+
+    def _moved(self, guild: discord.Guild) -> Iterator[tuple[Spot, int]]:
+        """Places that the bot may read, with their newest message as the gateway told it.
+
+        Threads come first: one that has no watermark yet goes by its channel's, which then moves on.
+        """
+        for place in (*guild.threads, *guild.channels):
+            spot = self._places.cached(place.id, guild.id)
+            if spot is None or isinstance(place, discord.CategoryChannel):
+                continue
+            rights = place.permissions_for(guild.me)
+            if rights.view_channel and rights.read_message_history:
+                yield spot, place.last_message_id or place.id
+
+    async def _archived(
+        self, guild: discord.Guild, marks: Mapping[str, int]
+    ) -> AsyncIterator[tuple[Spot, int]]:
+        """Threads that moved and were archived while nobody listened: the gateway does not name them."""
+        for channel in guild.channels:
+            mark = marks.get(str(channel.id))
+            if mark is None or not isinstance(channel, discord.TextChannel | discord.ForumChannel):
+                continue
+            rights = channel.permissions_for(guild.me)
+            if not (rights.view_channel and rights.read_message_history):
+                continue
+            for thread in await self._archived_in(channel.id):
+                newest = int(thread.get("last_message_id") or 0)
+                if newest > max(mark, marks.get(thread["id"], 0)):
+                    yield self._places.learn({"guild_id": str(guild.id), **thread}), newest
+
+    async def _archived_in(self, channel: int) -> list[Payload]:
+        path = "/channels/{channel_id}/threads/archived/public"
+        try:
+            answer = await self._rest.call("GET", path, query={"limit": ARCHIVED_PAGE}, channel_id=channel)
+        except (PlatformForbidden, PostGone):
+            return []
+        threads: list[Payload] = answer["threads"]
+        return threads
+
+    def _since(self, spot: Spot, marks: Mapping[str, int]) -> int | None:
+        """Up to where the place is archived. A thread that was never seen is as old as its channel's mark."""
+        own = marks.get(str(spot.id))
+        if own is not None or spot.parent is None:
+            return own
+        return marks.get(str(spot.parent))
+
+    async def _direct(self) -> list[Behind]:
+        """Direct messages: the gateway names no such channels, so those with a watermark are asked."""
+        marks = await self._watermarks.watermarks(PLATFORM, DIRECT)
+        recent = sorted(marks.items(), key=lambda mark: -mark[1])[:DIRECT_MOST]
+        return [Behind(DIRECT, Spot(int(channel), 1), mark) for channel, mark in recent]
+
+    async def _bring(self, places: Sequence[Behind]) -> bool:
+        """Read every place to its end; False if one must be tried again."""
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def one(behind: Behind) -> bool:
+            async with room:
+                return await self._bring_one(behind)
+
+        return all(await asyncio.gather(*(one(behind) for behind in places)))
+
+    async def _bring_one(self, behind: Behind) -> bool:
+        try:
+            await self._read(behind)
+        except (PlatformForbidden, PostGone):
+            return True  # not to be read, or gone: nothing to bring
+        except (PlatformError, StoreError, Throttled) as error:
+            log.info(
+                "a place could not be read, and is tried again",
+                extra={"event": "catch_up_later", "error": type(error).__name__},
+            )
+            return False
+        return True
+
+    async def _read(self, behind: Behind) -> None:
+        after = behind.after
+        while True:
+            page = await self._rest.call(
+                "GET",
+                "/channels/{channel_id}/messages",
+                query={"after": after, "limit": PAGE},
+                channel_id=behind.spot.id,
+            )
+            for payload in sorted(page, key=lambda message: int(message["id"])):
+                if behind.spot.guild is not None:
+                    payload["guild_id"] = behind.workspace
+                await self._take(payload, behind.spot)
+                after = int(payload["id"])
+            if after > behind.after:
+                await self._watermarks.advance(PLATFORM, behind.workspace, str(behind.spot.id), after)
+            if len(page) < PAGE:
+                return

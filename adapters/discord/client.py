@@ -1,0 +1,301 @@
+"""The gateway: one supervised client, which listens. What is said goes out through `rest.py`."""
+
+import asyncio
+import contextlib
+import logging
+import random
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import discord
+
+from adapters.discord import addresses
+from adapters.discord.rest import Rest, our_errors
+from adapters.posts import Throttled
+from bot.errors import PlatformError, PlatformForbidden
+
+log = logging.getLogger(__name__)
+
+IDENTIFY_PAUSE_S = 5.0
+"""Discord's own limit for sessions that are opened one after the other; doubled while they don't last."""
+LONGEST_PAUSE_S = 900.0
+STEADY_S = 600.0
+"""A connection that lasted so long was a good one: the next pause is short again."""
+RESERVE = 10
+"""Identifies of the day that are left alone: past the last one Discord resets the token."""
+FIRST_TRY_S = 30.0
+"""How long opening waits for the gateway before it goes on trying in the background."""
+REFUSED_CODES = (4004,)
+"""Close codes that say that the token is no good."""
+
+OnRaw = Callable[[str], Awaitable[None]]
+
+
+def intents(*, content: bool) -> discord.Intents:
+    """What the bot listens to. No members, no presences."""
+    return discord.Intents(guilds=True, messages=True, message_content=content)
+
+
+class Identifies:
+    """Sees to it that sessions are not opened in a loop: 1,000 a day, then Discord resets the token."""
+
+    def __init__(self, rest: Rest, pause_s: float = IDENTIFY_PAUSE_S) -> None:
+        self._rest = rest
+        self._pause_s = pause_s
+        self._in_a_row: dict[int, int] = {}
+        self._last: dict[int, float] = {}
+
+    async def wait(self, shard: int) -> None:
+        """Wait until the shard may identify. What is left of a wait that was cut off comes next time."""
+        now = time.monotonic()
+        last = self._last.get(shard)
+        if last is not None:
+            pause = min(LONGEST_PAUSE_S, self._pause_s * 2 ** min(20, self._in_a_row.get(shard, 0)))
+            await asyncio.sleep(last + pause * random.uniform(1.0, 1.2) - now)
+        await self._budget()
+        short = last is not None and now - last < STEADY_S
+        self._in_a_row[shard] = self._in_a_row.get(shard, 0) + 1 if short else 0
+        self._last[shard] = time.monotonic()
+
+    async def _budget(self) -> None:
+        while True:
+            try:
+                limit = (await self._rest.call("GET", "/gateway/bot"))["session_start_limit"]
+            except (PlatformError, Throttled):
+                return
+            if limit["remaining"] > RESERVE or limit["total"] <= RESERVE:
+                return
+            wait = min(LONGEST_PAUSE_S, limit["reset_after"] / 1000)
+            log.error(
+                "No new Discord session until %d s from now: the day's are used up.",
+                wait,
+                extra={"event": "identify_budget"},
+            )
+            await asyncio.sleep(wait)
+
+
+class _Ears:
+    """What both kinds of discord.py's client do for us; mixed in before them."""
+
+    supervisor: "Gateway"
+
+    async def before_identify_hook(
+        self,
+        shard_id: int | None,
+        *,
+        initial: bool = False,  # noqa: ARG002  # discord.py passes it by name
+    ) -> None:
+        await self.supervisor.identifies.wait(shard_id or 0)
+
+    async def on_socket_raw_receive(self, message: str) -> None:
+        await self.supervisor.heard(message)
+
+    async def on_connect(self) -> None:
+        self.supervisor.is_up(None)
+
+    async def on_resumed(self) -> None:
+        self.supervisor.is_up(None)
+
+    async def on_disconnect(self) -> None:
+        self.supervisor.is_down(None)
+
+    async def on_ready(self) -> None:
+        await self.supervisor.begun()
+
+    async def on_guild_available(self, _: discord.Guild) -> None:
+        await self.supervisor.begun()
+
+    async def on_guild_join(self, _: discord.Guild) -> None:
+        await self.supervisor.begun()
+
+    async def on_error(self, event_method: str, /, *_args: Any, **_kwargs: Any) -> None:
+        log.error(
+            "An event of Discord's could not be handled (%s).",
+            type(sys.exception()).__name__,
+            extra={"event": "not_handled", "of": event_method},
+        )
+
+
+class _One(_Ears, discord.Client):
+    """One shard: resumes after whatever happened."""
+
+
+class _Many(_Ears, discord.AutoShardedClient):
+    """Several shards in one process."""
+
+    async def on_shard_connect(self, shard_id: int) -> None:
+        self.supervisor.is_up(shard_id)
+
+    async def on_shard_resumed(self, shard_id: int) -> None:
+        self.supervisor.is_up(shard_id)
+
+    async def on_shard_disconnect(self, shard_id: int) -> None:
+        self.supervisor.is_down(shard_id)
+
+    async def on_shard_ready(self, _: int) -> None:
+        await self.supervisor.begun()
+
+
+class Gateway:
+    """Keeps a client connected until it is closed, whatever ends it.
+
+    `heard` gets every payload as it came. `began` is called whenever a session is new, or a guild
+    came into sight: what was said before that was not heard.
+    """
+
+    def __init__(
+        self,
+        rest: Rest,
+        token: str,
+        heard: OnRaw,
+        began: Callable[[], Awaitable[None]],
+        shard_ids: Sequence[int] = (),
+        shard_count: int | None = None,
+        *,
+        identify_pause_s: float = IDENTIFY_PAUSE_S,
+        heartbeat_timeout_s: float = 60.0,
+        guild_ready_s: float = 2.0,
+    ) -> None:
+        self._rest = rest
+        self._token = token
+        self.heard = heard
+        self.begun = began
+        self._shard_ids = tuple(shard_ids)
+        self._shard_count = shard_count
+        self._heartbeat_timeout_s = heartbeat_timeout_s
+        self._guild_ready_s = guild_ready_s
+        self.identifies = Identifies(rest, identify_pause_s)
+        self.client: discord.Client | None = None
+        """The present client; its cache outlives its connection."""
+        self.content = True
+        """The message-content intent was not refused."""
+        self._up: set[int] = set()
+        self._wanted: tuple[int, ...] = ()
+        self._connected = asyncio.Event()
+        self._trouble = "it is not connected yet"
+        self._refused: PlatformForbidden | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Connect; returns when connected, or when that takes long. Raises `PlatformForbidden`."""
+        self._running = asyncio.create_task(self._run(), name="discord gateway")
+        connected = asyncio.create_task(self._connected.wait())
+        try:
+            await asyncio.wait(
+                {self._running, connected}, timeout=FIRST_TRY_S, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            connected.cancel()
+        if self._refused is not None:
+            raise self._refused
+
+    async def close(self) -> None:
+        """Listen no more."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait({self._running})
+            self._running = None
+        self._trouble = "it is closed"
+
+    def ailing(self) -> str:
+        """Why nothing is heard; "" when all is well."""
+        if self._wanted and set(self._wanted) <= self._up:
+            return ""
+        return f"Discord: {self._trouble}"
+
+    def is_up(self, shard: int | None) -> None:
+        """A shard is connected; None: the only one (with several, each is told by its number)."""
+        if shard is None and len(self._wanted) > 1:
+            return
+        self._up.add(self._wanted[0] if shard is None else shard)
+        if set(self._wanted) <= self._up:
+            self._connected.set()
+
+    def is_down(self, shard: int | None) -> None:
+        """A shard lost its connection."""
+        if shard is None and len(self._wanted) > 1:
+            return
+        self._trouble = "the connection is being mended"
+        self._up.discard(self._wanted[0] if shard is None else shard)
+
+    @property
+    def hears_direct(self) -> bool:
+        """Direct messages come through the first shard."""
+        return 0 in self._wanted
+
+    async def _run(self) -> None:
+        failures = 0
+        while self._refused is None:
+            began = time.monotonic()
+            try:
+                await self._listen()
+            except discord.PrivilegedIntentsRequired:
+                self.content = False
+                log.warning(
+                    "Discord refuses the message content intent: only mentions and direct messages can "
+                    "be read. Switch it on at https://discord.com/developers/applications, page Bot.",
+                    extra={"event": "no_message_content"},
+                )
+                continue
+            except PlatformForbidden as refused:
+                self._refuse(refused)
+                return
+            except discord.ConnectionClosed as closed:
+                if closed.code in REFUSED_CODES:
+                    self._refuse(PlatformForbidden("Discord refuses the bot's token: set DISCORD_TOKEN."))
+                    return
+                self._ended(f"Discord closed the connection (code {closed.code})", closed)
+            except Exception as error:  # noqa: BLE001  # whatever ends discord.py's loop, we listen again
+                self._ended(f"the connection ended ({type(error).__name__})", error)
+            self._up.clear()
+            failures = 0 if time.monotonic() - began > STEADY_S else failures + 1
+            await asyncio.sleep(random.uniform(0.75, 1.25) * min(60.0, 0.25 * 2 ** min(failures, 10)))
+
+    def _refuse(self, refused: PlatformForbidden) -> None:
+        self._refused, self._trouble = refused, str(refused)
+        self._up.clear()
+        log.error("%s", refused, extra={"event": "discord_refused"})
+
+    def _ended(self, trouble: str, error: Exception) -> None:
+        self._trouble = trouble
+        log.warning(
+            "The Discord gateway is opened again: %s.",
+            trouble,
+            extra={"event": "gateway_ended", "error": type(error).__name__},
+        )
+
+    async def _listen(self) -> None:
+        """One client, until something ends it."""
+        told = await self._rest.call("GET", "/gateway/bot")
+        addresses.use_gateway(told["url"])
+        count = self._shard_count or int(told["shards"])
+        ids = self._shard_ids or tuple(range(count))
+        self._wanted = ids
+        client = self._client(ids, count)
+        try:
+            with our_errors("logging in"):
+                await client.login(self._token)
+            self.client = client
+            await client.connect()
+        finally:
+            with contextlib.suppress(Exception):
+                await client.close()
+
+    def _client(self, ids: tuple[int, ...], count: int) -> discord.Client:
+        options: dict[str, Any] = {
+            "intents": intents(content=self.content),
+            "allowed_mentions": discord.AllowedMentions.none(),
+            "max_messages": None,
+            "member_cache_flags": discord.MemberCacheFlags.none(),
+            "chunk_guilds_at_startup": False,
+            "enable_debug_events": True,
+            "heartbeat_timeout": self._heartbeat_timeout_s,
+            "guild_ready_timeout": self._guild_ready_s,
+            "shard_count": count,
+        }
+        one, many = len(ids) == 1, list(ids)
+        client = _One(shard_id=ids[0], **options) if one else _Many(shard_ids=many, **options)
+        client.supervisor = self
+        return client

@@ -1,0 +1,184 @@
+"""Buttons, slash commands and context menus: Discord's interactions.
+
+Each is deferred before anything else: Discord shows a failure when three seconds pass without a word.
+"""
+
+import logging
+from typing import Any
+
+from adapters.discord import buttons, commands, events
+from adapters.discord.places import FORUM, MEDIA, Places, Spot, spot_of
+from adapters.discord.posts import NO_PINGS
+from adapters.discord.receiving import Receiver
+from adapters.discord.rest import ALREADY_ANSWERED, Refused, Rest
+from adapters.posts import Throttled
+from bot.domain import Author, Button, Order, Pressed, Receipt
+from bot.errors import PlatformError, StoreError
+from bot.ports import Desk, Handler
+
+log = logging.getLogger(__name__)
+
+Payload = dict[str, Any]
+
+COMMAND, COMPONENT = 2, 3
+"""Types of interactions."""
+DEFER, DEFER_UPDATE = 5, 6
+"""Types of responses: "thinking ...", and nothing to be seen."""
+EPHEMERAL = 1 << 6
+LENGTH = 2_000
+CALLBACK = "/interactions/{interaction_id}/{webhook_token}/callback"
+ORIGINAL = "/webhooks/{webhook_id}/{webhook_token}/messages/@original"
+FOLLOW_UP = "/webhooks/{webhook_id}/{webhook_token}"
+
+THANKS = "Thank you, noted."
+NOTHING_LEFT = "There is nothing left to do about that answer."
+ARCHIVE_DOWN = "I can't reach my memory right now. Please try again in a minute."
+NOT_HERE = "Use this in one of my threads or in a direct message to me; mention me to begin a thread."
+NOT_YOURS = "Only its author can have a message answered this way. Mention me, and quote it if you like."
+_RECEIPTS = {
+    Receipt.IGNORED: "I can't answer that here.",
+    Receipt.KEPT: "I have that one already.",
+    Receipt.ANSWERING: "On it.",
+    Receipt.QUEUED: "I'll answer it next.",
+}
+
+
+class Gestures:
+    """Takes interactions to the core, and brings the answer to the person alone."""
+
+    def __init__(self, rest: Rest, places: Places) -> None:
+        self._rest = rest
+        self._places = places
+        self._handler: Handler | None = None
+        self._desk: Desk | None = None
+        self._receiver: Receiver | None = None
+
+    def begin(self, handler: Handler, desk: Desk, receiver: Receiver) -> None:
+        """Take them from now on."""
+        self._handler, self._desk, self._receiver = handler, desk, receiver
+
+    async def take(self, payload: Payload) -> None:
+        """One interaction."""
+        data = payload.get("data") or {}
+        if payload["type"] == COMPONENT:
+            if mark := buttons.read(data.get("custom_id", "")):
+                await self._press(payload, mark)
+        elif payload["type"] == COMMAND:
+            await self._command(payload, data)
+
+    # ---- buttons
+
+    async def _press(self, payload: Payload, mark: buttons.Mark) -> None:
+        await self._defer(payload, {"type": DEFER_UPDATE})
+        spot = await self._spot(payload)
+        if spot is None or self._handler is None:
+            return
+        pressed = Pressed(spot.key(mark.thread), mark.asked, mark.button, _person(payload))
+        try:
+            receipt = await self._handler(pressed)
+        except StoreError:
+            await self._say(payload, ARCHIVE_DOWN)
+            return
+        if receipt is Receipt.IGNORED:
+            await self._say(payload, NOTHING_LEFT)
+        elif mark.button in (Button.GOOD, Button.BAD):
+            await self._say(payload, THANKS)
+
+    # ---- commands
+
+    async def _command(self, payload: Payload, data: Payload) -> None:
+        await self._defer(payload, {"type": DEFER, "data": {"flags": EPHEMERAL}})
+        try:
+            sentence = await self._carry_out(payload, data)
+        except StoreError:
+            sentence = ARCHIVE_DOWN
+        except (PlatformError, Throttled):
+            sentence = "Discord did not let me do that just now. Please try again in a minute."
+        await self._answer(payload, sentence)
+
+    async def _carry_out(self, payload: Payload, data: Payload) -> str:
+        spot = await self._spot(payload)
+        if spot is None or self._desk is None:
+            return NOT_HERE
+        if data.get("type", commands.SLASH) == commands.ON_MESSAGE:
+            return await self._answer_this(payload, data, spot)
+        if not (spot.direct or spot.in_thread) and data["name"] != "help":
+            return NOT_HERE
+        groups = events.roles(payload)
+        if spot.category is not None:
+            groups |= {str(spot.category)}
+        order = Order(spot.key(spot.id), _person(payload), commands.words(data), groups)
+        return await self._desk(order)
+
+    async def _answer_this(self, payload: Payload, data: Payload, spot: Spot) -> str:
+        """Answer a message as if it had mentioned the bot."""
+        message = (data.get("resolved") or {}).get("messages", {}).get(data.get("target_id"))
+        if message is None or self._receiver is None or spot.kind in (FORUM, MEDIA):
+            return _RECEIPTS[Receipt.IGNORED]
+        if message["author"]["id"] != _person(payload).id:
+            return NOT_YOURS
+        mentions = [*message.get("mentions", ()), {"id": str(self._rest.me), "username": ""}]
+        asked = {**message, "mentions": mentions, "member": payload.get("member")}
+        return _RECEIPTS[await self._receiver.take(asked, spot)]
+
+    async def _spot(self, payload: Payload) -> Spot | None:
+        guild = int(payload["guild_id"]) if payload.get("guild_id") else None
+        channel = payload.get("channel") or {}
+        known = self._places.cached(int(payload["channel_id"]), guild) if guild else None
+        if known is not None:
+            return known
+        if "type" in channel:
+            return spot_of({**channel, "guild_id": payload.get("guild_id")})
+        return await self._places.spot(int(payload["channel_id"]), guild)
+
+    # ---- answers
+
+    async def _defer(self, payload: Payload, response: Payload) -> None:
+        try:
+            await self._rest.call(
+                "POST",
+                CALLBACK,
+                body=response,
+                interaction_id=payload["id"],
+                webhook_id=payload["application_id"],
+                webhook_token=payload["token"],
+            )
+        except Refused as refused:
+            if refused.code != ALREADY_ANSWERED:
+                self._lost(refused)
+        except (PlatformError, Throttled) as error:
+            self._lost(error)
+
+    def _lost(self, error: Exception) -> None:
+        """Too late or cut off: the gesture still counts, only its answer can't be shown."""
+        kind = type(error).__name__
+        log.info("an interaction could not be deferred", extra={"event": "not_deferred", "error": kind})
+
+    async def _answer(self, payload: Payload, sentence: str) -> None:
+        await self._webhook(payload, "PATCH", ORIGINAL, sentence, tries=4)
+
+    async def _say(self, payload: Payload, sentence: str) -> None:
+        await self._webhook(payload, "POST", FOLLOW_UP, sentence, tries=1)
+
+    async def _webhook(self, payload: Payload, verb: str, path: str, sentence: str, tries: int) -> None:
+        body: Payload = {"content": sentence[:LENGTH], "allowed_mentions": NO_PINGS}
+        if verb == "POST":
+            body["flags"] = EPHEMERAL
+        try:
+            await self._rest.call(
+                verb,
+                path,
+                body=body,
+                tries=tries,
+                webhook_id=payload["application_id"],
+                webhook_token=payload["token"],
+            )
+        except (PlatformError, Throttled) as error:
+            kind = type(error).__name__
+            log.info("an interaction could not be answered", extra={"event": "unanswered", "error": kind})
+
+
+def _person(payload: Payload) -> Author:
+    member = payload.get("member") or {}
+    user = member.get("user") or payload["user"]
+    return Author(user["id"], events.display_name(user, member))

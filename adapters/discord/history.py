@@ -1,0 +1,90 @@
+"""What Discord holds of a conversation before some message."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from adapters.discord import events
+from adapters.discord.people import People
+from adapters.discord.places import Places, Spot
+from adapters.discord.rest import Rest
+from bot.domain import History, Message, SessionKey
+from bot.errors import PlatformForbidden, PostGone
+
+Payload = dict[str, Any]
+
+PAGE = 100
+"""Messages that Discord returns at once, at most."""
+
+
+class Past:
+    """Reads backwards through a conversation."""
+
+    def __init__(self, rest: Rest, places: Places, people: People) -> None:
+        self._rest = rest
+        self._places = places
+        self._people = people
+
+    async def before(self, key: SessionKey, position: int, limit: int) -> History:
+        """The newest `limit` messages before `position`. Raises the `PlatformError`s."""
+        guild = None if key.channel == key.thread else int(key.workspace)
+        spot = await self._places.spot(int(key.thread), guild)
+        if spot is None:
+            return await self._without_thread(key, guild, position)
+        if not spot.direct and not self._places.may(spot, "read_message_history"):
+            raise PlatformForbidden("The bot has no right to read what was said there before.")
+        found: list[Message] = []
+        whole = True
+        async for payload in self._backwards(spot, position):
+            if len(found) == limit:
+                whole = False
+                break
+            found.append(await self._message(guild, payload))
+        return History(tuple(reversed(found)), whole)
+
+    async def _backwards(self, spot: Spot, position: int) -> AsyncIterator[Payload]:
+        """What was said, newest first; at the end the message that the thread was opened from."""
+        before = position
+        while True:
+            page = await self._page(spot.id, before)
+            for payload in page:
+                told = _starter(payload)
+                if told is not None:
+                    yield told
+            if len(page) < PAGE:
+                return
+            before = int(page[-1]["id"])
+
+    async def _page(self, channel: int, before: int) -> list[Payload]:
+        query = {"before": before, "limit": PAGE}
+        page: list[Payload] = await self._rest.call(
+            "GET", "/channels/{channel_id}/messages", query=query, channel_id=channel
+        )
+        return page
+
+    async def _without_thread(self, key: SessionKey, guild: int | None, position: int) -> History:
+        """Where no thread was opened, all that is known to belong is the message it began with."""
+        first = int(key.thread)
+        if first >= position:
+            return History((), whole=True)
+        try:
+            payload = await self._rest.call(
+                "GET",
+                "/channels/{channel_id}/messages/{message_id}",
+                channel_id=int(key.channel),
+                message_id=first,
+            )
+        except PostGone:
+            return History((), whole=True)
+        return History((await self._message(guild, payload),), whole=True)
+
+    async def _message(self, guild: int | None, payload: Payload) -> Message:
+        complete = await self._people.complete(guild, payload)
+        return events.message(complete, self._places.bot(guild), self._places.names(guild))
+
+
+def _starter(payload: Payload) -> Payload | None:
+    """The message itself; behind the marker at a thread's start the one that it stands for."""
+    if payload.get("type") == events.STARTER:
+        starter: Payload | None = payload.get("referenced_message")
+        return starter
+    return payload if events.is_told(payload) else None

@@ -1,0 +1,171 @@
+"""Discord as a place where people talk to the bot."""
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+import yarl
+
+from adapters.discord import addresses, commands
+from adapters.discord.catching_up import EVERY_S, CatchingUp
+from adapters.discord.client import IDENTIFY_PAUSE_S, Gateway
+from adapters.discord.files import Files
+from adapters.discord.gestures import Gestures
+from adapters.discord.history import Past
+from adapters.discord.people import People
+from adapters.discord.places import PLATFORM, Places, Spot
+from adapters.discord.posts import DiscordPosts, Rooms
+from adapters.discord.receiving import Receiver
+from adapters.discord.rest import Payload, Rest
+from adapters.discord.telling import Teller
+from adapters.pacing import Pace
+from adapters.posts import Throttled
+from adapters.reply import PacedReply
+from bot.domain import Attachment, Author, History, Receipt, SessionKey
+from bot.errors import PlatformError, PlatformUnavailable
+from bot.ports import Desk, Handler, Journal, Reply, Watermarks
+
+log = logging.getLogger(__name__)
+
+COMMANDS = "/applications/{application_id}/commands"
+DISCORDS_OWN = "discord.com"
+
+
+def small(sentence: str) -> str:
+    """A sentence in Discord's small print."""
+    return f"-# {sentence}"
+
+
+class DiscordPlatform:
+    """Implements `bot.ports.Platform` over one bot's token."""
+
+    def __init__(
+        self,
+        token: str,
+        watermarks: Watermarks,
+        *,
+        api_url: str = addresses.DEFAULT_API,
+        shard_ids: Sequence[int] = (),
+        shard_count: int | None = None,
+        models: Sequence[str] = (),
+        personas: Sequence[str] = (),
+        allowed_bots: Sequence[str] = (),
+        catch_up: bool = True,
+        answer_within: timedelta = timedelta(minutes=15),
+        catch_up_every_s: float = EVERY_S,
+        identify_pause_s: float = IDENTIFY_PAUSE_S,
+        heartbeat_timeout_s: float = 60.0,
+        guild_ready_s: float = 2.0,
+    ) -> None:
+        """`models` and `personas` are what `/model` and `/persona` offer.
+
+        `guild_ready_s`: how long after the last server came into sight they count as complete.
+        """
+        self._models, self._personas = tuple(models), tuple(personas)
+        self._catch_up = catch_up
+        url = yarl.URL(api_url)
+        self._rest = Rest(token, api_url)
+        self._gateway = Gateway(
+            self._rest,
+            token,
+            self._heard,
+            self._begun,
+            shard_ids,
+            shard_count,
+            identify_pause_s=identify_pause_s,
+            heartbeat_timeout_s=heartbeat_timeout_s,
+            guild_ready_s=guild_ready_s,
+        )
+        self._places = Places(self._rest, lambda: self._gateway.client)
+        self._people = People(self._rest)
+        self._rooms = Rooms(self._rest, self._places)
+        self._teller = Teller(self._rest)
+        self._past = Past(self._rest, self._places, self._people)
+        self._files = Files(self._rest, "" if url.host == DISCORDS_OWN else url.authority)
+        self._gestures = Gestures(self._rest, self._places)
+        self._catching_up = CatchingUp(
+            self._rest, self._places, watermarks, self._take, self._gateway, catch_up_every_s
+        )
+        self._receiver = Receiver(
+            self._places,
+            self._people,
+            self._rooms,
+            self._teller,
+            self._catching_up.met,
+            self._gestures.take,
+            self._catching_up.request,
+            frozenset(allowed_bots),
+            answer_within,
+        )
+
+    @property
+    def name(self) -> str:
+        return PLATFORM
+
+    @property
+    def reads_content(self) -> bool:
+        """False: without the message content intent only mentions and direct messages can be read."""
+        return self._gateway.content
+
+    async def open(self, handler: Handler, desk: Desk) -> None:
+        await self._rest.open()
+        self._receiver.begin(handler)
+        self._gestures.begin(handler, desk, self._receiver)
+        if self._catch_up:
+            self._catching_up.begin()
+        await self._gateway.open()
+        await self._tell_commands()
+
+    async def quiet(self) -> None:
+        await self._catching_up.end()
+        await self._gateway.close()
+        await self._receiver.end()
+
+    async def close(self) -> None:
+        await self._files.close()
+        await self._rest.close()
+
+    def ailing(self) -> str:
+        return self._gateway.ailing()
+
+    async def open_reply(self, journal: Journal) -> Reply:
+        posts = DiscordPosts(self._rest, self._rooms, self._places, journal.turn)
+        reply = PacedReply(posts, journal, Pace(), small=small)
+        await reply.open()
+        return reply
+
+    async def history(self, key: SessionKey, before: int, limit: int) -> History:
+        try:
+            return await self._past.before(key, before, limit)
+        except Throttled as throttled:
+            raise PlatformUnavailable(f"Discord wants us to wait: {throttled}") from throttled
+
+    async def fetch(self, attachment: Attachment, most: int) -> bytes | None:
+        return await self._files.fetch(attachment, most)
+
+    async def tell(self, key: SessionKey, to: Author, text: str) -> None:
+        await self._teller.tell(key, to, text)
+
+    async def _heard(self, raw: str) -> None:
+        await self._receiver.heard(raw)
+
+    async def _begun(self) -> None:
+        self._catching_up.request()
+
+    async def _take(self, payload: Payload, spot: Spot) -> Receipt:
+        return await self._receiver.take(payload, spot)
+
+    async def _tell_commands(self) -> None:
+        """Tell Discord of our commands, if it knows others."""
+        wanted = commands.wanted(self._models, self._personas)
+        application = self._rest.application
+        try:
+            known = await self._rest.call("GET", COMMANDS, application_id=application)
+            if not commands.same(wanted, known):
+                await self._rest.call("PUT", COMMANDS, body=wanted, application_id=application)
+                log.info("Discord was told of the commands", extra={"event": "commands_told"})
+        except (PlatformError, Throttled) as error:
+            log.warning(
+                "Discord could not be told of the commands; words after a mention work.",
+                extra={"event": "commands_untold", "error": type(error).__name__},
+            )

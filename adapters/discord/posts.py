@@ -1,0 +1,257 @@
+"""The posts of one reply on Discord, and the thread that they go to."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.discord import buttons, events
+from adapters.discord.places import CAN_HAVE_THREADS, Places, Spot
+from adapters.discord.recent import Recent
+from adapters.discord.rest import THREAD_ARCHIVED, THREAD_EXISTS, Refused, Rest
+from adapters.posts import Limits, Showing, Throttled
+from bot.domain import Turn
+from bot.errors import PlatformError, PlatformForbidden, PostGone
+
+log = logging.getLogger(__name__)
+
+Payload = dict[str, Any]
+
+LENGTH = 2_000
+"""Characters of a post. Discord counts code points, as Python does (discord-api-docs issue 1315)."""
+THREAD_NAME = 100
+"""Characters of a thread's name."""
+NONCE = 25
+"""Characters of a nonce."""
+PAGE = 100
+NO_PINGS: Payload = {"parse": [], "replied_user": False}
+"""`allowed_mentions` of everything that we send: nobody is pinged."""
+NO_THREADS = (
+    "-# I may not open threads in this channel, so I answer by reply: reply to my message to go on. "
+    "Somebody who manages the server can give me the right to create public threads."
+)
+MESSAGES = "/channels/{channel_id}/messages"
+MESSAGE = "/channels/{channel_id}/messages/{message_id}"
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def base36(number: int) -> str:
+    """`number` in few characters."""
+    digits = ""
+    while number:
+        number, rest = divmod(number, 36)
+        digits = _DIGITS[rest] + digits
+    return digits or "0"
+
+
+def nonce(asked: int, number: int, again: int = 0) -> str:
+    """The name under which Discord takes a part once; `again` counts parts that were made anew."""
+    return f"{base36(asked)}-{number}" + (f"-{again}" if again else "")
+
+
+def thread_name(question: str) -> str:
+    """A thread's name out of what was asked: its first line, cut at a word."""
+    line = next((line.strip("#>*_`~- \t") for line in question.splitlines() if line.strip("#>*_`~- \t")), "")
+    line = " ".join(line.split())
+    if len(line) <= THREAD_NAME:
+        return line or "Conversation"
+    cut = line[: THREAD_NAME - 1]
+    return (cut.rsplit(" ", 1)[0] if " " in cut[THREAD_NAME // 2 :] else cut) + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Where a reply's posts go."""
+
+    channel: int
+    answers: int | None = None
+    """The message that every post replies to, where there is no thread."""
+
+
+class Rooms:
+    """Finds and opens the rooms of replies."""
+
+    def __init__(self, rest: Rest, places: Places) -> None:
+        self._rest = rest
+        self._places = places
+        self._titles: Recent[int, str] = Recent(1_000)
+        self._told: Recent[int, str] = Recent(1_000)
+
+    def asked(self, message: int, question: str) -> None:
+        """Remember what a thread would be named after."""
+        self._titles.put(message, thread_name(question))
+
+    async def find(self, turn: Turn) -> Room | None:
+        """The room that is there already; None if its thread is still to be opened."""
+        key, thread = turn.key, int(turn.key.thread)
+        if key.thread == key.channel:
+            return Room(thread)
+        if self._places.cached(thread, int(key.workspace)):
+            return Room(thread)
+        if thread in turn.asked:
+            return None
+        if await self._places.spot(thread, int(key.workspace)):
+            return Room(thread)
+        return Room(int(key.channel), turn.asked[-1])
+
+    async def look(self, turn: Turn) -> Room:
+        """As `find`, for a reply that somebody else may have begun."""
+        thread = int(turn.key.thread)
+        room = await self.find(turn)
+        if room is not None:
+            return room
+        if await self._places.spot(thread, int(turn.key.workspace)):
+            return Room(thread)
+        return Room(int(turn.key.channel), turn.asked[-1])
+
+    async def open(self, turn: Turn) -> Room:
+        """Open the thread that belongs to what was asked; where that can't be, answer by reply."""
+        channel, thread = int(turn.key.channel), int(turn.key.thread)
+        spot = await self._places.spot(channel, int(turn.key.workspace))
+        by_reply = Room(channel, turn.asked[-1])
+        if spot is None or not self._places.may_open_threads(spot):
+            await self._say_so(spot)
+            return by_reply
+        try:
+            await self._start(channel, thread)
+        except Refused as refused:
+            if refused.code != THREAD_EXISTS:
+                log.warning("no thread can be opened", extra={"event": "no_thread", "code": refused.code})
+                await self._say_so(spot)
+                return by_reply
+        except PostGone:
+            return by_reply
+        return Room(thread)
+
+    async def _start(self, channel: int, message: int) -> None:
+        name = self._titles.get(message) or await self._name(channel, message)
+        path = f"{MESSAGE}/threads"
+        thread = await self._rest.call(
+            "POST", path, body={"name": name}, channel_id=channel, message_id=message
+        )
+        self._places.learn(thread)
+
+    async def _name(self, channel: int, message: int) -> str:
+        question = await self._rest.call("GET", MESSAGE, channel_id=channel, message_id=message)
+        bot = self._places.bot(None)
+        return thread_name(events.text(question, bot, events.Names()))
+
+    async def _say_so(self, spot: Spot | None) -> None:
+        """Tell the channel, once, why the answer is not in a thread."""
+        if spot is None or spot.kind not in CAN_HAVE_THREADS or self._told.get(spot.id):
+            return
+        self._told.put(spot.id, "told")
+        body = {"content": NO_THREADS, "allowed_mentions": NO_PINGS}
+        try:
+            await self._rest.call("POST", MESSAGES, body=body, tries=1, channel_id=spot.id)
+        except (PlatformError, Throttled):
+            log.info("could not say why there is no thread", extra={"event": "no_thread_untold"})
+
+
+class DiscordPosts:
+    """The posts of the reply to one turn. Implements `adapters.posts.Posts`."""
+
+    limits = Limits(post_length=LENGTH)
+
+    def __init__(self, rest: Rest, rooms: Rooms, places: Places, turn: Turn) -> None:
+        self._rest = rest
+        self._rooms = rooms
+        self._places = places
+        self._turn = turn
+        self._asked = turn.asked[-1]
+        self._room: Room | None = None
+        self._finding = asyncio.Lock()
+        self._made: dict[int, int] = {}
+
+    async def create(self, number: int, text: str, showing: Showing) -> int:
+        """Post part `number`, once: the nonce brings back the first post if it was made before."""
+        return await self._post(number, {"content": text, **self._buttons(showing)}, None)
+
+    async def create_file(self, number: int, name: str, content: str) -> int:
+        """Post part `number` as a file."""
+        body = {"attachments": [{"id": 0, "filename": name}]}
+        return await self._post(number, body, (name, content.encode()))
+
+    async def _post(self, number: int, body: Payload, file: tuple[str, bytes] | None) -> int:
+        room = await self._where()
+        again = self._made.get(number, 0)
+        body |= {
+            "allowed_mentions": NO_PINGS,
+            "nonce": nonce(self._asked, number, again),
+            "enforce_nonce": True,
+        }
+        if room.answers is not None:
+            body["message_reference"] = {"message_id": str(room.answers), "fail_if_not_exists": False}
+        try:
+            post = await self._rest.call("POST", MESSAGES, body=body, file=file, channel_id=room.channel)
+        except PostGone as gone:
+            self._places.forget(room.channel)
+            raise PlatformForbidden("the place to answer in is gone") from gone
+        self._made[number] = again + 1
+        position = int(post["id"])
+        if room.answers is not None:
+            self._places.belongs(position, self._turn.key.thread)
+        return position
+
+    async def change(self, position: int, text: str, showing: Showing) -> None:
+        """Let the post read `text`; an archived thread is woken for that."""
+        room = await self._where()
+        body = {"content": text, "allowed_mentions": NO_PINGS, **self._buttons(showing)}
+        try:
+            await self._rest.call("PATCH", MESSAGE, body=body, channel_id=room.channel, message_id=position)
+        except Refused as refused:
+            if refused.code != THREAD_ARCHIVED:
+                raise
+            await self._rest.call(
+                "PATCH", "/channels/{channel_id}", body={"archived": False}, channel_id=room.channel
+            )
+            await self._rest.call("PATCH", MESSAGE, body=body, channel_id=room.channel, message_id=position)
+
+    async def remove(self, position: int) -> None:
+        """Take the post away, if it is there."""
+        room = await self._where()
+        try:
+            await self._rest.call("DELETE", MESSAGE, channel_id=room.channel, message_id=position)
+        except PostGone:
+            return
+
+    async def ours(self) -> Sequence[int]:
+        """Our posts in the room that are newer than what was asked, without those of other turns."""
+        room = self._room or await self._rooms.look(self._turn)
+        query = {"after": self._asked, "limit": PAGE}
+        try:
+            found = await self._rest.call("GET", MESSAGES, query=query, channel_id=room.channel)
+        except PostGone:
+            return ()
+        return sorted(int(post["id"]) for post in found if self._is_ours(post, room))
+
+    def _is_ours(self, post: Payload, room: Room) -> bool:
+        if int(post["author"]["id"]) != self._rest.me or not events.is_told(post):
+            return False
+        if post.get("content") == NO_THREADS:
+            return False
+        reference = (post.get("message_reference") or {}).get("message_id")
+        if room.answers is not None and str(room.answers) != reference:
+            return False
+        mark = buttons.mark_of(post)
+        return mark is None or mark.asked == self._asked
+
+    async def working(self) -> None:
+        """Typing lasts ten seconds on Discord, or until a post."""
+        try:
+            room = await self._where()
+            path = "/channels/{channel_id}/typing"
+            await self._rest.call("POST", path, tries=1, channel_id=room.channel)
+        except (PlatformError, Throttled):
+            log.debug("typing can't be shown", extra={"event": "no_typing", "session": str(self._turn.key)})
+
+    def _buttons(self, showing: Showing) -> Payload:
+        return {"components": buttons.below(showing, self._asked, self._turn.key.thread)}
+
+    async def _where(self) -> Room:
+        async with self._finding:
+            if self._room is None:
+                self._room = await self._rooms.find(self._turn) or await self._rooms.open(self._turn)
+            return self._room

@@ -1,0 +1,209 @@
+"""What the gateway tells, on its way to the core."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from adapters.discord import events
+from adapters.discord.people import People
+from adapters.discord.places import Places, Spot
+from adapters.discord.posts import Rooms
+from adapters.discord.telling import Teller
+from adapters.posts import Throttled
+from bot.domain import Addressed, Deleted, Edited, Receipt, Said, Speaker
+from bot.errors import PlatformError, PlatformUnavailable, StoreError
+from bot.ports import Handler
+
+log = logging.getLogger(__name__)
+
+Payload = dict[str, Any]
+
+HEARD = (
+    "MESSAGE_CREATE",
+    "MESSAGE_UPDATE",
+    "MESSAGE_DELETE",
+    "MESSAGE_DELETE_BULK",
+    "THREAD_DELETE",
+    "CHANNEL_DELETE",
+    "INTERACTION_CREATE",
+)
+MAY_NOT_ANSWER = (
+    "I can't answer you in #{place}: it is locked, or I lack the right to write there. "
+    "Somebody who manages the server can change that; or write to me here."
+)
+
+
+class Receiver:
+    """Turns payloads into events, and hands them to the core, each in a task of its own."""
+
+    def __init__(
+        self,
+        places: Places,
+        people: People,
+        rooms: Rooms,
+        teller: Teller,
+        met: Callable[[int, int], Awaitable[None]],
+        pressed: Callable[[Payload], Awaitable[None]],
+        missed: Callable[[], None],
+        allowed_bots: frozenset[str] = frozenset(),
+        answer_within: timedelta = timedelta(minutes=15),
+    ) -> None:
+        """`met` is told of direct messages, `pressed` of interactions, `missed` of what could not be kept."""
+        self._places = places
+        self._people = people
+        self._rooms = rooms
+        self._teller = teller
+        self._met = met
+        self._missed = missed
+        self._allowed_bots = allowed_bots
+        self._answer_within = answer_within
+        self._handler: Handler | None = None
+        self._at_work: set[asyncio.Task[None]] = set()
+        self._on: dict[str, Callable[[Payload], Awaitable[None]]] = {
+            "MESSAGE_CREATE": self._created,
+            "MESSAGE_UPDATE": self._updated,
+            "MESSAGE_DELETE": self._deleted,
+            "MESSAGE_DELETE_BULK": self._deleted,
+            "THREAD_DELETE": self._vanished,
+            "CHANNEL_DELETE": self._vanished,
+            "INTERACTION_CREATE": pressed,
+        }
+
+    def begin(self, handler: Handler) -> None:
+        """Take in from now on."""
+        self._handler = handler
+
+    async def end(self) -> None:
+        """Take in nothing more, and wait until what was taken in is committed."""
+        self._handler = None
+        if self._at_work:
+            await asyncio.wait(self._at_work)
+
+    async def heard(self, raw: str) -> None:
+        """One payload of the gateway, as it came."""
+        if self._handler is None or not any(name in raw for name in HEARD):
+            return
+        payload = json.loads(raw)
+        take = self._on.get(payload.get("t") or "")
+        if take is None:
+            return
+        task = asyncio.current_task()
+        assert task is not None
+        self._at_work.add(task)
+        try:
+            await take(payload["d"])
+        except (PlatformError, StoreError, Throttled) as error:
+            log.warning(
+                "An event was not kept; catching up will bring it.",
+                extra={"event": "not_kept", "error": type(error).__name__},
+            )
+            self._missed()
+        finally:
+            self._at_work.discard(task)
+
+    async def take(self, payload: Payload, spot: Spot) -> Receipt:
+        """One message, live or caught up on."""
+        said = await self.said(payload, spot)
+        if said is None:
+            return Receipt.IGNORED
+        if self._handler is None:
+            raise PlatformUnavailable("nothing is taken in any more")
+        self._teller.heard(said.key, said.message.author, spot.id, said.message.position)
+        if said.addressed in (Addressed.MENTION, Addressed.DIRECT) and not self._places.may_answer(spot):
+            if said.answer:
+                sentence = MAY_NOT_ANSWER.format(place=spot.name or "this channel")
+                await self._teller.tell(said.key, said.message.author, sentence)
+            said = replace(said, answer=False)
+        self._rooms.asked(said.message.position, said.message.text)
+        return await self._handler(said)
+
+    async def said(self, payload: Payload, spot: Spot) -> Said | None:
+        """The message as an event; None where it is none of the bot's business."""
+        bot = self._places.bot(spot.guild)
+        if not self._counts(payload, bot):
+            return None
+        addressed = events.addressed(payload, bot, direct=spot.direct, in_thread=spot.in_thread)
+        if addressed is None:
+            return None
+        payload = await self._people.complete(spot.guild, payload)
+        thread, opens = await self._thread(spot, payload)
+        message = events.message(payload, bot, self._places.names(spot.guild))
+        if addressed in (Addressed.THREAD, Addressed.ASIDE) and not (message.text or message.attachments):
+            return None  # hidden from us: without the message content intent there is nothing to keep
+        groups = events.roles(payload)
+        if spot.category is not None:
+            groups |= {str(spot.category)}
+        return Said(
+            spot.key(thread),
+            message,
+            addressed,
+            opens_thread=opens,
+            answer=datetime.now(UTC) - message.sent_at < self._answer_within,
+            groups=groups,
+        )
+
+    def _counts(self, payload: Payload, bot: events.Bot) -> bool:
+        if not events.is_told(payload):
+            return False
+        author = events.author(payload, bot)
+        return author.kind is Speaker.PERSON or (
+            author.kind is Speaker.OTHER_BOT and author.id in self._allowed_bots
+        )
+
+    async def _thread(self, spot: Spot, payload: Payload) -> tuple[str, bool]:
+        if spot.direct or spot.in_thread:
+            return str(spot.id), False
+        return await self._places.conversation(spot, payload)
+
+    async def _created(self, payload: Payload) -> None:
+        guild = _guild(payload)
+        if guild is not None:
+            self._people.met(guild, payload)
+        spot = await self._places.spot(int(payload["channel_id"]), guild)
+        if spot is None:
+            return
+        if spot.direct:
+            await self._met(spot.id, int(payload["id"]))
+        await self.take(payload, spot)
+
+    async def _updated(self, payload: Payload) -> None:
+        """An edit, unless nothing that a person wrote has changed: links that unfurl, pins."""
+        if not payload.get("edited_timestamp") or "content" not in payload or "author" not in payload:
+            return
+        guild = _guild(payload)
+        bot = self._places.bot(guild)
+        spot = await self._places.spot(int(payload["channel_id"]), guild)
+        if spot is None or self._handler is None or not self._counts(payload, bot):
+            return
+        addressed = events.addressed(payload, bot, direct=spot.direct, in_thread=spot.in_thread)
+        message = events.message(payload, bot, self._places.names(guild))
+        if not (message.text or message.attachments) and addressed is not Addressed.MENTION:
+            return
+        thread, _ = await self._thread(spot, payload)
+        # Said in a channel, it was kept only if it named the bot before the edit.
+        await self._handler(Edited(spot.key(thread), message, addressed or Addressed.MENTION))
+
+    async def _deleted(self, payload: Payload) -> None:
+        """One message, or many at once."""
+        guild = _guild(payload)
+        spot = await self._places.spot(int(payload["channel_id"]), guild)
+        if spot is None:
+            return
+        for message in payload.get("ids") or [payload["id"]]:
+            if self._handler is None:
+                return
+            key = spot.key(self._places.thread_of(int(message)))
+            await self._handler(Deleted(key, int(message)))
+
+    async def _vanished(self, payload: Payload) -> None:
+        """A thread or channel was deleted: what was said there stays in the archive, unreadable there."""
+        self._places.forget(int(payload["id"]))
+        log.info("a place is gone", extra={"event": "place_gone", "channel": payload["id"]})
+
+
+def _guild(payload: Payload) -> int | None:
+    return int(payload["guild_id"]) if payload.get("guild_id") else None

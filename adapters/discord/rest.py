@@ -1,0 +1,170 @@
+"""Discord's REST API: calls that keep the rate limits, retry, and fail with our errors.
+
+discord.py keeps the buckets, waits through 429 and repeats what ended in a 500. Not with its
+gateway client's session, but with one of our own: so replies can be finished while the gateway
+is being mended, or was closed.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import aiohttp
+import discord
+from discord.http import HTTPClient, Route
+
+from adapters.discord import addresses
+from adapters.posts import Throttled
+from bot.errors import PlatformForbidden, PlatformUnavailable, PostGone
+
+log = logging.getLogger(__name__)
+
+Payload = dict[str, Any]
+"""JSON as Discord sends it."""
+
+ANSWER_S = 30.0
+"""One request's time; waiting for a rate limit comes on top."""
+LONGEST_WAIT_S = 60.0
+"""A rate limit that wants more is handed to the caller."""
+TRIES = 4
+"""After a cut connection. Every call here may be made twice without harm, unless it says `tries=1`."""
+PAUSE_S = 0.25
+"""Before the second try; doubled before each further one."""
+BANNED_WAIT_S = 60.0
+"""Where a 429 does not say how long."""
+
+THREAD_EXISTS = 160004
+THREAD_ARCHIVED = 50083
+ALREADY_ANSWERED = 40060
+
+API_LOGGERS = ("client", "gateway", "http", "shard", "state", "webhook.async_")
+"""Those of discord.py's loggers that would quote what people said."""
+
+
+class Refused(PlatformForbidden):
+    """Discord says no, and would again. `code` is Discord's own."""
+
+    def __init__(self, sentence: str, code: int = 0) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+@contextmanager
+def our_errors(doing: str) -> Iterator[None]:
+    """discord.py's and aiohttp's errors as ours; what Discord says of them is not quoted."""
+    try:
+        yield
+    except discord.LoginFailure as error:
+        raise Refused("Discord refuses the bot's token: set DISCORD_TOKEN to the one of your app.") from error
+    except discord.RateLimited as error:
+        raise Throttled(error.retry_after) from error
+    except discord.NotFound as error:
+        raise PostGone(f"{doing}: not there any more (code {error.code})") from error
+    except discord.HTTPException as error:
+        raise _refusal(doing, error) from error
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise PlatformUnavailable(f"{doing}: Discord can't be reached ({type(error).__name__})") from error
+
+
+def _refusal(doing: str, error: discord.HTTPException) -> Exception:
+    if error.status == 429:
+        wait = error.response.headers.get("Retry-After", "")
+        return Throttled(float(wait) if wait.replace(".", "", 1).isdigit() else BANNED_WAIT_S)
+    if error.status >= 500:
+        return PlatformUnavailable(f"{doing}: Discord answers {error.status}")
+    return Refused(f"{doing}: Discord refuses it ({error.status}, code {error.code})", error.code)
+
+
+def keep_quiet() -> None:
+    """Keep discord.py's debug lines, which quote messages and tokens, and its tracebacks out of the log."""
+    for name in API_LOGGERS:
+        logger = logging.getLogger(f"discord.{name}")
+        logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
+        logger.addFilter(_without_traceback)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    record.exc_info = None
+    return True
+
+
+class Rest:
+    """The API for one bot. Open it first; `me` is known from then on."""
+
+    def __init__(self, token: str, api_url: str) -> None:
+        self._token = token
+        self._api_url = api_url
+        self._http: HTTPClient | None = None
+        self.me = 0
+        """The bot's own user id."""
+        self.application = 0
+
+    async def open(self) -> None:
+        """Log in. Raises `PlatformForbidden` for a wrong token, `PlatformUnavailable`."""
+        addresses.use_api(self._api_url)
+        keep_quiet()
+        http = HTTPClient(asyncio.get_running_loop(), max_ratelimit_timeout=LONGEST_WAIT_S)
+        try:
+            with our_errors("logging in"):
+                user = await http.static_login(self._token.strip())
+        except BaseException:
+            await http.close()
+            raise
+        self._http, self.me = http, int(user["id"])
+        try:
+            self.application = int((await self.call("GET", "/oauth2/applications/@me"))["id"])
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        if self._http is not None:
+            await self._http.close()
+            self._http = None
+
+    async def call(
+        self,
+        verb: str,
+        path: str,
+        *,
+        body: Any = None,
+        query: Mapping[str, Any] | None = None,
+        file: tuple[str, bytes] | None = None,
+        tries: int = TRIES,
+        **ids: Any,
+    ) -> Any:
+        """Carry out one call, and return the JSON that came back.
+
+        `ids` fill in `path`, and `channel_id`, `guild_id` and `webhook_id` choose the rate limit's
+        bucket. Raises `Throttled`, `PostGone`, `PlatformForbidden`, `PlatformUnavailable`.
+        """
+        options: dict[str, Any] = {"timeout": aiohttp.ClientTimeout(total=ANSWER_S)}
+        if query is not None:
+            options["params"] = dict(query)
+        if file is not None:
+            options["form"] = _form(body, file)
+        elif body is not None:
+            options["json"] = body
+        for attempt in range(1, tries + 1):
+            if self._http is None:
+                raise PlatformUnavailable("the connection to Discord is closed")
+            try:
+                with our_errors(f"{verb} {path}"):
+                    return await self._http.request(Route(verb, path, **ids), **options)
+            except PlatformUnavailable:
+                if attempt == tries:
+                    raise
+            await asyncio.sleep(PAUSE_S * 2 ** (attempt - 1))
+        raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _form(body: Any, file: tuple[str, bytes]) -> list[Payload]:
+    name, content = file
+    return [
+        {"name": "payload_json", "value": json.dumps(body)},
+        {"name": "files[0]", "value": content, "filename": name, "content_type": "text/plain; charset=utf-8"},
+    ]
