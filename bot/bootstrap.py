@@ -15,7 +15,6 @@ from adapters.llm.roster import Roster
 from adapters.llm.tokens import count
 from adapters.metrics import Metrics
 from adapters.web.platform import WebPlatform
-from bot import doctor
 from bot.answering import Answerer, Backfill
 from bot.commands import Offer
 from bot.datafolder import prepare_data_folder
@@ -37,7 +36,7 @@ from storage.archive.summaries import Summaries
 from storage.archive.turns import Turns
 from storage.archive.watermarks import SqlWatermarks
 from storage.archive.windows import Windows
-from storage.database import Database, SqliteDatabase, open_database
+from storage.database import Database, open_database
 from storage.dragonfly import Dragonfly
 from storage.embedded import EmbeddedServer
 from storage.hot import DragonflyContext, NoContext, ObservedHotContext
@@ -102,7 +101,7 @@ def open_model(settings: Settings, stack: AsyncExitStack) -> Roster | OfflineMod
         return OfflineModel()
     entries = settings.models
     roster = Roster(
-        [_model_settings(settings, entry) for entry in entries],
+        [model_settings(settings, entry) for entry in entries],
         entries[0].name,
         settings.llm.fallback,
     )
@@ -202,7 +201,8 @@ def _probes(
     return {"archive": archive, "hot": hot.ping} | {p.name: ailing(p) for p in platforms}
 
 
-def _model_settings(settings: Settings, entry: ModelEntry) -> ModelSettings:
+def model_settings(settings: Settings, entry: ModelEntry) -> ModelSettings:
+    """What an adapter is told of a model out of `settings.models`."""
     key = settings.key_of(entry)
     return ModelSettings(
         name=entry.name,
@@ -227,36 +227,6 @@ async def migrate_archive(settings: Settings) -> list[str]:
         return await schema.migrate(database)
     finally:
         await database.close()
-
-
-@asynccontextmanager
-async def open_checks(settings: Settings) -> AsyncIterator[list[doctor.Check]]:
-    """What `threadfly doctor` looks at."""
-    async with AsyncExitStack() as stack:
-        yield [
-            doctor.data_folder(settings.data_dir),
-            doctor.http_port(settings.http.host, settings.http.port),
-            _archive_check(settings, stack),
-        ]
-
-
-def _archive_check(settings: Settings, stack: AsyncExitStack) -> doctor.Check:
-    async def probe() -> str:
-        prepare_data_folder(settings.data_dir)
-        database = open_database(settings.archive_url)
-        stack.push_async_callback(database.close)
-        fit = await schema.fit(database)
-        if fit is schema.Fit.OLD and isinstance(database, SqliteDatabase):
-            return ""  # `threadfly run` migrates it by itself
-        return _MISFITS.get(fit, "")
-
-    return doctor.probed("archive", f"opened {settings.archive_name}", probe, "Run `threadfly migrate`.")
-
-
-_MISFITS = {
-    schema.Fit.OLD: "its schema is older than this release, or missing",
-    schema.Fit.NEWER: "its schema was made by a newer release; run that one",
-}
 
 
 def _prices(settings: Settings) -> dict[str, tuple[float, float]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from bot import VERSION
 from bot.errors import SettingsError, ThreadflyError
 
 if TYPE_CHECKING:
@@ -48,9 +49,7 @@ def _end(sentences: str, code: int) -> NoReturn:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"threadfly {version('threadfly')}")
+        typer.echo(f"threadfly {VERSION}")
         raise typer.Exit
 
 
@@ -130,7 +129,7 @@ def doctor(context: typer.Context) -> None:
 
 
 async def _examine(settings: "Settings") -> "list[Finding]":
-    from bot.bootstrap import open_checks
+    from bot.checkup import open_checks
     from bot.doctor import examine
 
     async with open_checks(settings) as checks:
@@ -139,11 +138,12 @@ async def _examine(settings: "Settings") -> "list[Finding]":
 
 def _show(findings: "Sequence[Finding]") -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
-    table = Table("", "what", "what was tried", "what came back", "what to do")
+    heads = ("", "what", "what was tried", "what came back", "what to do")
+    table = Table(*(Column(head, overflow="fold") for head in heads))
     for finding in findings:
         mark = Text("ok", "green") if finding.ok else Text("fails", "bold red")
         cells = (finding.what, finding.tried, finding.came_back, finding.to_do)

@@ -2,12 +2,12 @@
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bot.datafolder import prepare_data_folder
-from bot.domain import Finished, Prompt, PromptMessage, Role
+from bot.domain import Delta, Finished, Prompt, PromptMessage, Role
 from bot.errors import ModelRefusedKey, ModelRefusedRequest, ThreadflyError
 from bot.logs import describe
 from bot.ports import Model
@@ -123,17 +123,33 @@ def model(port: Model, name: str, address: str) -> Check:
     return Check(what, tried, look)
 
 
+def offline_model() -> Check:
+    """Nothing is configured, which is no failure."""
+
+    async def look() -> Finding:
+        to_do = "For real answers set OPENAI_API_KEY or OPENAI_BASE_URL."
+        return Finding("model", "nothing: no model is set", "the offline model answers", to_do)
+
+    return Check("model", "nothing", look)
+
+
 async def _first_answer(port: Model, name: str) -> str:
+    """Ask, and hang up at the first sign of an answer, which is all that one needs to pay for."""
     prompt = Prompt((PromptMessage(Role.USER, "Say: ok"),), shown=1, left_out=0, first=0)
-    async for chunk in port.stream(prompt, name):
-        if isinstance(chunk, Finished):
-            return f"an answer of {chunk.usage.model or name}"
-    return "an answer"
+    stream = port.stream(prompt, name)
+    try:
+        async for chunk in stream:
+            if isinstance(chunk, Delta | Finished):
+                return "an answer"
+    finally:
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
+    return "nothing"
 
 
 def _with_status(error: Exception) -> str:
     """The error's sentence, with the HTTP status where a server gave one."""
-    status = getattr(error.__cause__, "status_code", None)
+    status = getattr(error.__cause__, "status", None)
     return f"{error} (HTTP {status})" if status else str(error)
 
 
