@@ -72,7 +72,7 @@ class MergingTransport(httpx2.AsyncBaseTransport):
     def _proxy_for(self, url: httpx2.URL) -> str | None:
         """The proxy that the environment names for `url`, as other tools would take it."""
         proxy = self._proxies.get(url.scheme) or self._proxies.get("all")
-        if not proxy or urllib.request.proxy_bypass_environment(url.netloc.decode(), self._proxies):
+        if not proxy or urllib.request.proxy_bypass(url.netloc.decode()):
             return None
         return proxy if "://" in proxy else f"http://{proxy}"
 
