@@ -140,9 +140,15 @@ class FakeOpenAI:
         """Requests that were answered as their script says, errors and cuts included."""
         self.disconnected = 0
         """Requests whose client went away before the answer was complete."""
+        self._peers: set[object] = set()
         self._released = asyncio.Event()
         self._changed = asyncio.Condition()
         self._stack = AsyncExitStack()
+
+    @property
+    def connections(self) -> int:
+        """How many connections were used for asking up to now."""
+        return len(self._peers)
 
     @property
     def url(self) -> str:
@@ -182,6 +188,8 @@ class FakeOpenAI:
             await self._changed.wait_for(lambda: condition(self))
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        self._peers.add(request.transport.get_extra_info("peername"))
         await self._count(open=1)
         try:
             response = await self._answer(request)
