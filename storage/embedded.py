@@ -195,7 +195,7 @@ class EmbeddedServer:
         await starter.wait()
 
     async def _answering(self, alive: int) -> int:
-        """Wait until the server answers; its process id. Raises `Unstartable` if it ends or takes too long."""
+        """Wait until the server answers; its process id. Raises `Unstartable` if it does not."""
         os.set_blocking(alive, False)
         deadline = asyncio.get_running_loop().time() + START_S
         while (pid := await _process_id(self._socket)) is None:
