@@ -1,0 +1,102 @@
+"""The Web API for one workspace: one shared session, our own timeouts, errors and patience."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import aiohttp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from adapters.posts import Throttled
+from adapters.slack.errors import REVOKED, Refused, translated
+from adapters.slack.methods import METHODS
+from bot.errors import PlatformUnavailable
+
+TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5, sock_read=20)
+CONNECTIONS = 100
+READ_ATTEMPTS = 3
+READ_PAUSE_S = 0.5
+
+SILENT = logging.getLogger("adapters.slack.vendor")
+"""For slack-sdk and Bolt, whose lines can quote messages: nothing of it comes out."""
+SILENT.setLevel(logging.CRITICAL + 1)
+SILENT.propagate = False
+SILENT.disabled = True
+
+
+def new_session() -> aiohttp.ClientSession:
+    """The session for everything that is sent to Slack. slack-sdk's own timeouts do not apply to it."""
+    connector = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=45)
+    return aiohttp.ClientSession(connector=connector, timeout=TIMEOUT)
+
+
+def new_web_client(session: aiohttp.ClientSession, api_url: str, token: str | None = None) -> AsyncWebClient:
+    """slack-sdk's client, which repeats nothing by itself: a broken call may have been carried out."""
+    return AsyncWebClient(token=token, base_url=api_url, session=session, logger=SILENT, retry_handlers=[])
+
+
+class Client:
+    """Calls the Web API of one workspace, by the names in `METHODS`."""
+
+    def __init__(
+        self,
+        web: AsyncWebClient,
+        workspace: str,
+        *,
+        on_revoked: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.workspace = workspace
+        self._web = web
+        self._on_revoked = on_revoked
+        self._clock = clock
+        self._not_before: dict[str, float] = {}
+
+    @property
+    def token(self) -> str:
+        """The bot's token, for the download of files."""
+        return self._web.token or ""
+
+    async def call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
+        """One call, once. Raises `Throttled`, `Unsettled`, `Refused`, `PostGone`, `PlatformUnavailable`."""
+        assert method in METHODS, method
+        wait = self._not_before.get(method, 0.0) - self._clock()
+        if wait > 0:
+            raise Throttled(wait)
+        try:
+            with translated(method):
+                answer = await getattr(self._web, method.replace(".", "_"))(**arguments)
+        except Throttled as throttled:
+            self._not_before[method] = self._clock() + throttled.retry_after_s
+            raise
+        except Refused as refused:
+            if refused.code in REVOKED and self._on_revoked is not None:
+                self._on_revoked(self.workspace)
+            raise
+        data = answer.data
+        return data if isinstance(data, dict) else {}
+
+    async def read(self, method: str, *, until: float | None = None, **arguments: Any) -> Mapping[str, Any]:
+        """A call that changes nothing, so it is repeated when it breaks, and waits when it must.
+
+        `until`: the moment (of this client's clock) past which it won't wait. Raises
+        `PlatformUnavailable`, `PlatformForbidden`.
+        """
+        broken = 0
+        while True:
+            try:
+                return await self.call(method, **arguments)
+            except Throttled as throttled:
+                wait = throttled.retry_after_s
+                if until is not None and self._clock() + wait > until:
+                    raise PlatformUnavailable(
+                        f"Slack's rate limit for {method} lasts too long."
+                    ) from throttled
+            except PlatformUnavailable:
+                broken += 1
+                if broken == READ_ATTEMPTS:
+                    raise
+                wait = READ_PAUSE_S * broken
+            await asyncio.sleep(wait)

@@ -1,0 +1,49 @@
+"""The slash command and the message shortcuts, as orders for the core.
+
+A slash command can't be used inside a thread and names none. So in a channel it can only explain
+itself; in a direct message it is about the flat talk there. For a thread there are the shortcuts in
+the menu of a message, and words after a mention.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from adapters.slack import events
+from adapters.slack.events import FLAT, PLATFORM, Me
+from adapters.slack.methods import SHORTCUTS
+from bot.domain import Author, Order, SessionKey
+
+HELP = "help"
+NO_THREAD = (
+    "I can't see from here which thread you mean: Slack has no slash commands inside threads. "
+    "Mention me in the thread with the same words, or use the menu of one of its messages."
+)
+SHORTCUT_PREFIX = "threadfly_"
+
+
+def command_order(payload: Mapping[str, Any], me: Me, name: str) -> Order | None:
+    """The order that a slash command gives; None where it would need a thread."""
+    words = (payload.get("text") or "").strip()
+    channel = payload.get("channel_id") or ""
+    if not events.is_direct(channel) and words.lower() not in {"", HELP}:
+        return None
+    by = Author(payload.get("user_id") or "", name or payload.get("user_name") or "")
+    key = SessionKey(PLATFORM, me.workspace, channel, FLAT)
+    return Order(key, by, words or HELP, _groups(payload))
+
+
+def shortcut_order(payload: Mapping[str, Any], me: Me, name: str) -> Order | None:
+    """The order that a message shortcut gives, about the thread of that message; None if it is not ours."""
+    callback = payload.get("callback_id") or ""
+    if callback not in SHORTCUTS:
+        return None
+    message, user = payload.get("message") or {}, payload.get("user") or {}
+    channel = (payload.get("channel") or {}).get("id") or ""
+    ts = message.get("ts") or payload.get("message_ts") or ""
+    key = events.session_key(me, channel, ts, message.get("thread_ts"))
+    by = Author(user.get("id") or "", name or user.get("username") or "")
+    return Order(key, by, callback.removeprefix(SHORTCUT_PREFIX), _groups(user))
+
+
+def _groups(told: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset({told["team_id"]}) if told.get("team_id") else frozenset()

@@ -1,0 +1,129 @@
+"""What was said in a thread before the bot was called: the newest messages, without a gap."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from adapters.slack import events
+from adapters.slack.client import Client
+from adapters.slack.errors import Refused
+from adapters.slack.events import FLAT
+from adapters.slack.markup import position_of, ts_of
+from adapters.slack.names import Names
+from adapters.slack.workspaces import Installation
+from bot.domain import History, SessionKey
+
+Kind = Literal["internal", "limited"]
+"""How Slack limits the reading of history: `limited` is for apps that are distributed outside of the
+Marketplace (one call a minute, 15 messages)."""
+
+PAGE: Mapping[Kind, int] = {"internal": 999, "limited": 15}
+MOST_PAGES = 12
+"""In one reading of a thread; a longer one is read backwards from its end."""
+NAMES_S = 3.0
+GONE = frozenset({"thread_not_found", "message_not_found"})
+MARGIN = 2.0
+"""How much more of a long thread than a proportional share is asked for at first."""
+
+Json = Mapping[str, Any]
+
+
+class Past:
+    """Reads threads back."""
+
+    def __init__(
+        self, names: Names, kind: Kind, patience_s: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._names = names
+        self._page = PAGE[kind]
+        self._patience_s = patience_s
+        self._clock = clock
+
+    async def before(self, installation: Installation, key: SessionKey, before: int, limit: int) -> History:
+        """The newest `limit` messages before a position, as `Platform.history` promises."""
+        until = self._clock() + self._patience_s
+        read = _Reading(installation.client, key, self._page, until)
+        if key.thread == FLAT:
+            found, whole = await read.flat(before, limit)
+        else:
+            found, whole = await read.thread(before, limit)
+        me = installation.me
+        told = [
+            m for m in found if not events.is_noise(m) and m.get("ts") and (m.get("user") or m.get("bot_id"))
+        ]
+        ids = frozenset().union(*(events.unknown_names(m) for m in told))
+        names = await self._names.of(installation, ids, NAMES_S)
+        return History(tuple(events.as_message(m, me, names) for m in told), whole)
+
+
+class _Reading:
+    """One reading, which waits for rate limits until a moment and not longer."""
+
+    def __init__(self, client: Client, key: SessionKey, page: int, until: float) -> None:
+        self._client = client
+        self._key = key
+        self._page = page
+        self._until = until
+
+    async def flat(self, before: int, limit: int) -> tuple[Sequence[Json], bool]:
+        """What was said in a direct message, outside of threads: Slack begins with the newest."""
+        found: deque[Json] = deque()
+        cursor, more = None, True
+        while more and len(found) < limit:
+            page = await self._read("conversations.history", latest=ts_of(before), cursor=cursor)
+            found.extendleft(m for m in page.get("messages") or () if position_of(m["ts"]) < before)
+            cursor = _cursor(page)
+            more = cursor is not None
+        whole = not more and len(found) <= limit
+        return list(found)[-limit:] if limit else [], whole
+
+    async def thread(self, before: int, limit: int) -> tuple[Sequence[Json], bool]:
+        """What was said in a thread: Slack begins with the oldest, so of a very long one its end is read."""
+        try:
+            first = await self._replies(before)
+        except Refused as refused:
+            if refused.code in GONE:
+                return [], True
+            raise
+        messages = list(first.get("messages") or ())
+        root: Json = next((m for m in messages if m.get("ts") == self._key.thread), {})
+        count = int(root.get("reply_count") or 0)
+        if _cursor(first) and count > self._page * MOST_PAGES:
+            return (await self._end(before, limit, count))[-limit:], False
+        found = deque(messages, maxlen=limit + 1)
+        await self._rest(first, found, before)
+        found = deque((m for m in found if position_of(m["ts"]) < before), maxlen=limit + 1)
+        whole = len(found) <= limit and (not found or found[0]["ts"] == self._key.thread)
+        return list(found)[-limit:], whole
+
+    async def _end(self, before: int, limit: int, count: int) -> Sequence[Json]:
+        """The end of a thread with very many replies, from about where its last `limit` begin."""
+        share = min(1.0, MARGIN * limit / count)
+        oldest = before - int((before - position_of(self._key.thread)) * share)
+        first = await self._replies(before, oldest=ts_of(oldest))
+        found = deque(
+            (m for m in first.get("messages") or () if m.get("ts") != self._key.thread), maxlen=limit
+        )
+        await self._rest(first, found, before, oldest=ts_of(oldest))
+        return list(found)
+
+    async def _rest(self, page: Json, found: deque[Json], before: int, **bounds: str) -> None:
+        """Add what is on the pages after `page`; each begins with the thread's first message again."""
+        while cursor := _cursor(page):
+            page = await self._replies(before, cursor=cursor, **bounds)
+            found.extend(m for m in page.get("messages") or () if m.get("ts") != self._key.thread)
+
+    async def _replies(self, before: int, **arguments: Any) -> Json:
+        return await self._read(
+            "conversations.replies", ts=self._key.thread, latest=ts_of(before), **arguments
+        )
+
+    async def _read(self, method: str, **arguments: Any) -> Json:
+        return await self._client.read(
+            method, until=self._until, channel=self._key.channel, limit=self._page, **arguments
+        )
+
+
+def _cursor(page: Json) -> str | None:
+    return (page.get("response_metadata") or {}).get("next_cursor") or None

@@ -1,0 +1,83 @@
+"""Names of people and channels, asked once in a while and never waited for long."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+from adapters.slack.workspaces import Installation
+from bot.errors import PlatformError
+
+REMEMBERED = 20_000
+FRESH_S = 3600.0
+PATIENCE_S = 1.0
+"""A message is archived within 3 s, so a name may not take longer than this; then its id must do."""
+AT_ONCE = 8
+
+Key = tuple[str, str]
+
+
+class Names:
+    """A bounded memory of what ids are called in each workspace."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._known: OrderedDict[Key, tuple[str, float]] = OrderedDict()
+        self._asking: dict[Key, asyncio.Task[None]] = {}
+        self._clock = clock
+
+    async def of(
+        self, installation: Installation, ids: Iterable[str], patience_s: float = PATIENCE_S
+    ) -> Mapping[str, str]:
+        """The names of `ids`; what can't be learned in time is left out. Never raises."""
+        keys = [(installation.me.workspace, each) for each in ids if each]
+        stale = [key for key in keys if not self._is_fresh(key)]
+        if stale:
+            await asyncio.wait(self._learn(installation, stale), timeout=patience_s)
+        return {key[1]: self._known[key][0] for key in keys if key in self._known}
+
+    def _is_fresh(self, key: Key) -> bool:
+        known = self._known.get(key)
+        return known is not None and self._clock() - known[1] < FRESH_S
+
+    def _learn(self, installation: Installation, keys: Iterable[Key]) -> list[asyncio.Task[None]]:
+        limit = asyncio.Semaphore(AT_ONCE)
+        for key in keys:
+            if key not in self._asking:
+                self._asking[key] = asyncio.create_task(self._ask(installation, key, limit))
+                self._asking[key].add_done_callback(partial(self._asked, key))
+        return [self._asking[key] for key in keys]
+
+    def _asked(self, key: Key, _: asyncio.Task[None]) -> None:
+        self._asking.pop(key, None)
+
+    async def _ask(self, installation: Installation, key: Key, limit: asyncio.Semaphore) -> None:
+        async with limit:
+            try:
+                name = await name_of(installation, key[1])
+            except PlatformError:
+                return
+        self._known[key] = (name or key[1], self._clock())
+        self._known.move_to_end(key)
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+    async def close(self) -> None:
+        """Ask no more."""
+        tasks = list(self._asking.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def name_of(installation: Installation, each: str) -> str:
+    """What Slack calls a person (U, W) or a channel (C, G). Raises `PlatformError`."""
+    client = installation.client
+    if each[0] in "UW":
+        user = (await client.read("users.info", user=each)).get("user") or {}
+        profile = user.get("profile") or {}
+        return profile.get("display_name") or profile.get("real_name") or user.get("name") or ""
+    if each[0] in "CG":
+        channel = (await client.read("conversations.info", channel=each)).get("channel") or {}
+        return channel.get("name") or ""
+    return ""

@@ -1,0 +1,227 @@
+"""Slack as a platform of the core: opens what the island has, and hands each part its work."""
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from aiohttp import web
+from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
+from slack_bolt.async_app import AsyncApp
+
+from adapters.pacing import Pace
+from adapters.posts import Throttled
+from adapters.reply import PacedReply
+from adapters.slack import content, events
+from adapters.slack.catching_up import CatchingUp
+from adapters.slack.client import SILENT, Client, new_session, new_web_client
+from adapters.slack.errors import Refused
+from adapters.slack.events import FLAT
+from adapters.slack.files import Files
+from adapters.slack.history import Kind, Past
+from adapters.slack.install import Installations, Installing
+from adapters.slack.names import Names
+from adapters.slack.posts import Share, SlackPosts
+from adapters.slack.receiving import Authorize, Receiver
+from adapters.slack.sockets import Sockets
+from adapters.slack.welcome import Welcome
+from adapters.slack.workspaces import OneWorkspace, Workspaces
+from bot.domain import Attachment, Author, History, SessionKey
+from bot.errors import PlatformError
+from bot.ports import Desk, Handler, Journal, Reply, Watermarks
+
+API_URL = "https://slack.com/api/"
+Streaming = Literal["auto", "native", "edit", "off"]
+SHARES = 1_000
+"""Workspaces whose budgets are remembered."""
+
+log = logging.getLogger(__name__)
+
+
+class SlackPlatform:
+    """The bot on Slack: one workspace by its token, or many by installation."""
+
+    name = events.PLATFORM
+
+    def __init__(
+        self,
+        watermarks: Watermarks,
+        *,
+        bot_token: str = "",
+        app_token: str = "",
+        signing_secret: str = "",
+        installing: Installing | None = None,
+        mode: Literal["socket", "http"] = "socket",
+        api_url: str = API_URL,
+        streaming: Streaming = "auto",
+        history: Kind = "internal",
+        backfill_s: float = 5.0,
+        catch_up: bool = True,
+        answer_within_s: float = 900.0,
+        other_bots: frozenset[str] = frozenset(),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`bot_token` for one workspace, or `installing` for many.
+
+        `other_bots`: user or bot ids that are listened to; `app_token` is for Socket Mode,
+        `signing_secret` for HTTP.
+        """
+        self._session = new_session()
+        self._web = new_web_client(self._session, api_url)
+        self._clock = clock
+        self._mode = mode
+        self._streaming: Streaming = streaming
+        self._app_token = app_token
+        self._one = None if installing else OneWorkspace(self._session, api_url, bot_token, other_bots)
+        self._many = Installations(installing, self._session, api_url, other_bots) if installing else None
+        workspaces = self._one or self._many
+        assert workspaces is not None
+        self._workspaces: Workspaces = workspaces
+        self._names = Names(clock)
+        self._files = Files(self._session, workspaces, api_url)
+        self._past = Past(self._names, history, backfill_s, clock)
+        self._catching_up = CatchingUp(
+            workspaces,
+            self._names,
+            watermarks,
+            kind=history,
+            answer_within_s=answer_within_s,
+            enabled=catch_up,
+        )
+        heard = self._catching_up.heard
+        self._receiver = Receiver(workspaces, self._names, self._session, Welcome(), heard)
+        self._sockets: Sockets | None = None
+        self._app = AsyncApp(
+            logger=SILENT,
+            name="threadfly",
+            signing_secret=signing_secret,
+            client=self._web,
+            authorize=Authorize(workspaces),  # type: ignore[arg-type]  # Bolt takes None for an answer too
+            ignoring_self_events_enabled=False,
+            attaching_function_token_enabled=False,
+        )
+        self._app.use(self._receiver)
+        self._shares: OrderedDict[str, Share] = OrderedDict()
+        self._opened = False
+
+    async def open(self, handler: Handler, desk: Desk) -> None:
+        if self._one is not None:
+            await self._one.open()
+        if self._many is not None:
+            await self._many.open()
+        self._receiver.begin(handler, desk)
+        if self._mode == "socket":
+            self._sockets = Sockets(
+                self._session, self._ticket, self._app.async_dispatch, self._catching_up.again
+            )
+            await self._sockets.open()
+        self._opened = True
+        self._catching_up.begin(handler)
+
+    async def quiet(self) -> None:
+        await self._catching_up.close()
+        if self._sockets is not None:
+            await self._sockets.quiet()
+        self._receiver.quiet()
+
+    async def close(self) -> None:
+        await self._catching_up.close()
+        if self._sockets is not None:
+            await self._sockets.quiet()
+        await self._receiver.close()
+        await self._names.close()
+        if self._many is not None:
+            await self._many.close()
+        await self._session.close()
+
+    def ailing(self) -> str:
+        if not self._opened:
+            return "not connected to Slack yet"
+        if self._sockets is not None and not self._sockets.up:
+            return "no connection to Slack is open; I keep trying"
+        return ""
+
+    def routes(self) -> Sequence[web.AbstractRouteDef]:
+        """What the one HTTP server serves for Slack."""
+        routes: list[web.AbstractRouteDef] = []
+        if self._mode == "http":
+            routes.append(web.post("/slack/events", self._take))
+        if self._many is not None:
+            routes.append(web.get("/slack/install", self._many.begin))
+            routes.append(web.get("/slack/oauth_redirect", self._many.complete))
+        return routes
+
+    async def open_reply(self, journal: Journal) -> Reply:
+        turn = journal.turn
+        installation = await self._workspaces.get(turn.key.workspace)
+        share = self._share(turn.key.workspace)
+        native = self._is_native(turn.key, share)
+        posts = SlackPosts(installation, turn, share, self._files, native=native, clock=self._clock)
+        pace = Pace(share.appends if native else share.updates, clock=self._clock)
+        reply = (WholeReply if self._streaming == "off" else PacedReply)(posts, journal, pace)
+        await reply.open()
+        return reply
+
+    async def history(self, key: SessionKey, before: int, limit: int) -> History:
+        return await self._past.before(await self._workspaces.get(key.workspace), key, before, limit)
+
+    async def fetch(self, attachment: Attachment, most: int) -> bytes | None:
+        return await self._files.fetch(attachment, most)
+
+    async def tell(self, key: SessionKey, to: Author, text: str) -> None:
+        try:
+            client = (await self._workspaces.get(key.workspace)).client
+            await _tell(client, key, to.id, text)
+        except (PlatformError, Throttled) as exc:
+            kind = type(exc).__name__
+            log.warning(
+                "Could not tell somebody: %s", kind, extra={"event": "slack.untold", "session": str(key)}
+            )
+
+    def _is_native(self, key: SessionKey, share: Share) -> bool:
+        """Streams only exist in threads, and in a shared one only the asker sees them grow."""
+        if key.thread == FLAT or not share.streams:
+            return False
+        return self._streaming == "native" or (self._streaming == "auto" and events.is_direct(key.channel))
+
+    def _share(self, workspace: str) -> Share:
+        share = self._shares.setdefault(workspace, Share())
+        self._shares.move_to_end(workspace)
+        while len(self._shares) > SHARES:
+            self._shares.popitem(last=False)
+        return share
+
+    async def _ticket(self) -> str:
+        """The address for one Socket Mode connection."""
+        answer = await Client(self._web, "").call("apps.connections.open", app_token=self._app_token)
+        return str(answer.get("url") or "")
+
+    async def _take(self, request: web.Request) -> web.Response:
+        return await to_aiohttp_response(await self._app.async_dispatch(await to_bolt_request(request)))
+
+
+class WholeReply(PacedReply):
+    """A reply that is posted once it is whole (`slack.streaming: off`)."""
+
+    async def show(self, text: str) -> None:  # noqa: ARG002  # nothing is shown before the end
+        self._raise_if_lost()
+
+
+async def _tell(client: Client, key: SessionKey, person: str, text: str) -> None:
+    """To one person alone, where they are; else in their direct messages; else for all in the thread."""
+    thread = {} if key.thread == FLAT else {"thread_ts": key.thread}
+    said = content.rich(text)
+    try:
+        await client.call("chat.postEphemeral", channel=key.channel, user=person, **thread, **said)
+    except Refused:
+        await _tell_directly(client, key, person, text)
+
+
+async def _tell_directly(client: Client, key: SessionKey, person: str, text: str) -> None:
+    thread = {} if key.thread == FLAT else {"thread_ts": key.thread}
+    said = content.rich(text)
+    try:
+        await client.call("chat.postMessage", channel=person, **said)
+    except Refused:
+        await client.call("chat.postMessage", channel=key.channel, **thread, **said)

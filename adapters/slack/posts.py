@@ -1,0 +1,215 @@
+"""The posts of one reply on Slack: natively streamed, or edited, or at once."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapters.pacing import FIRST, Budget
+from adapters.posts import Limits, Showing, Throttled
+from adapters.slack import buttons, content, files, streams
+from adapters.slack.errors import Refused, Unsettled
+from adapters.slack.events import FLAT, is_direct
+from adapters.slack.markup import position_of, ts_of
+from adapters.slack.methods import METHODS
+from adapters.slack.streams import Stream
+from adapters.slack.workspaces import Installation
+from bot.domain import Turn
+from bot.errors import PlatformError, PostGone
+
+STATUS = "is thinking…"
+BLOCK_TROUBLE = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long"})
+NO_STATUS = frozenset(
+    {"missing_scope", "unknown_method", "not_allowed_token_type", "method_not_supported_for_channel_type"}
+)
+LOOK_LIMIT = 200
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Share:
+    """What the replies of one workspace share."""
+
+    updates: Budget = field(default_factory=lambda: Budget(METHODS["chat.update"].per_minute))
+    appends: Budget = field(default_factory=lambda: Budget(METHODS["chat.appendStream"].per_minute))
+    streams: bool = True
+    """Native streams work there, as far as is known."""
+    status: bool = True
+    """So does the status."""
+
+
+class SlackPosts:
+    """Posts in the thread of one turn."""
+
+    limits: Limits = content.LIMITS
+
+    def __init__(
+        self,
+        installation: Installation,
+        turn: Turn,
+        share: Share,
+        uploads: files.Files,
+        *,
+        native: bool,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._me = installation.me
+        self._client = installation.client
+        self._key = turn.key
+        self._asked = turn.asked[-1]
+        self._asker = turn.asker.id
+        self._share = share
+        self._uploads = uploads
+        self._native = native
+        self._clock = clock
+        self._streams: dict[int, Stream] = {}
+        self._blocks = True
+
+    async def create(self, number: int, text: str, showing: Showing) -> int:
+        if self._native and showing is Showing.GROWING and streams.streamable(text).strip():
+            position = await self._stream(number, text)
+            if position is not None:
+                return position
+        answer = await self._with_content(
+            "chat.postMessage",
+            text,
+            showing,
+            metadata=content.part_metadata(self._asked, number),
+            unfurl_links=False,
+            unfurl_media=False,
+            **self._thread(),
+        )
+        return position_of(answer["ts"])
+
+    async def change(self, position: int, text: str, showing: Showing) -> None:
+        stream = self._streams.get(position)
+        if stream is not None and await self._continued(stream, text, showing):
+            return
+        self._streams.pop(position, None)
+        if stream is not None:
+            await streams.halt(self._client, self._key.channel, position)
+            await self._share.updates.take(FIRST)
+        try:
+            await self._update(position, text, showing)
+        except Refused as refused:
+            if refused.code != "streaming_state_conflict":
+                raise
+            await streams.halt(self._client, self._key.channel, position)
+            await self._update(position, text, showing)
+
+    async def remove(self, position: int) -> None:
+        self._streams.pop(position, None)
+        try:
+            await self._client.call("chat.delete", channel=self._key.channel, ts=ts_of(position))
+        except PostGone:
+            return
+
+    async def create_file(self, number: int, name: str, content: str) -> int:  # noqa: ARG002  # files carry no metadata
+        return await self._uploads.post(self._client, name, content, self._key.channel, self._thread_ts)
+
+    async def ours(self) -> Sequence[int]:
+        where: dict[str, Any]
+        if self._thread_ts is None:
+            method, where = "conversations.history", {"channel": self._key.channel}
+        else:
+            method, where = "conversations.replies", {"channel": self._key.channel, "ts": self._thread_ts}
+        found: set[int] = set()
+        cursor: str | None = None
+        while True:
+            page = await self._client.read(
+                method,
+                **where,
+                oldest=ts_of(self._asked),
+                include_all_metadata=True,
+                limit=LOOK_LIMIT,
+                cursor=cursor,
+            )
+            found.update(self._positions(page))
+            cursor = (page.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return sorted(found)
+
+    async def working(self) -> None:
+        if self._thread_ts is None or not self._share.status:
+            return
+        where = {"channel_id": self._key.channel, "thread_ts": self._thread_ts}
+        try:
+            await self._client.call("assistant.threads.setStatus", status=STATUS, **where)
+        except Refused as refused:
+            self._share.status = refused.code not in NO_STATUS
+        except (PlatformError, Throttled):
+            return
+
+    @property
+    def _thread_ts(self) -> str | None:
+        """None: outside of any thread."""
+        return None if self._key.thread == FLAT else self._key.thread
+
+    def _thread(self) -> dict[str, str]:
+        return {} if self._thread_ts is None else {"thread_ts": self._thread_ts}
+
+    def _positions(self, page: Mapping[str, Any]) -> set[int]:
+        ours = (
+            m for m in page.get("messages") or () if self._me.wrote(m) and content.may_belong(m, self._asked)
+        )
+        return {position for m in ours if (position := position_of(m["ts"])) > self._asked}
+
+    async def _stream(self, number: int, text: str) -> int | None:
+        """Begin a native stream; None where that does not work, now or at all."""
+        recipient: dict[str, str] = {}
+        if not is_direct(self._key.channel):
+            recipient = {"recipient_user_id": self._asker, "recipient_team_id": self._me.workspace}
+        try:
+            stream = await streams.begin(self._client, self._key, number, text, self._clock(), recipient)
+        except Throttled:
+            self._native = False
+            return None
+        except Refused as refused:
+            self._native = False
+            self._share.streams = refused.code in {"thread_not_found", "channel_not_found", "not_in_channel"}
+            log.info(
+                "No native stream: %s",
+                refused.code,
+                extra={"event": "slack.no_stream", "session": str(self._key)},
+            )
+            return None
+        self._streams[stream.position] = stream
+        return stream.position
+
+    async def _continued(self, stream: Stream, text: str, showing: Showing) -> bool:
+        """Bring a text in by the stream itself; False where it has to be edited in."""
+        if not stream.continues_with(text) or self._clock() - stream.began > streams.LIFE_S:
+            return False
+        try:
+            if showing is Showing.GROWING:
+                await stream.grow(text)
+                return True
+            metadata = content.part_metadata(self._asked, stream.number)
+            await stream.end(text, self._buttons(showing), metadata)
+        except (Refused, Unsettled):
+            return False
+        self._streams.pop(stream.position, None)
+        return True
+
+    async def _update(self, position: int, text: str, showing: Showing) -> None:
+        await self._with_content("chat.update", text, showing, ts=ts_of(position))
+
+    async def _with_content(
+        self, method: str, text: str, showing: Showing, **arguments: Any
+    ) -> Mapping[str, Any]:
+        arguments["channel"] = self._key.channel
+        if self._blocks:
+            try:
+                return await self._client.call(
+                    method, **content.rich(text, self._buttons(showing)), **arguments
+                )
+            except Refused as refused:
+                if refused.code not in BLOCK_TROUBLE:
+                    raise
+                self._blocks = False
+        return await self._client.call(method, **content.simple(text), **arguments)
+
+    def _buttons(self, showing: Showing) -> list[dict[str, Any]]:
+        return buttons.block(showing, self._key, self._asked)

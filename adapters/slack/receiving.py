@@ -1,0 +1,246 @@
+"""What Slack sends us: archived first, acknowledged then, whatever way it came.
+
+Bolt acknowledges events by itself before a listener runs, so there is no listener here. All is done
+in a middleware, which runs earlier; an answer of it other than 200 is no acknowledgement, in Socket
+Mode and over HTTP alike, and Slack delivers again.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any
+
+import aiohttp
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.context.async_context import AsyncBoltContext
+from slack_bolt.middleware.async_middleware import AsyncMiddleware
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
+
+from adapters.slack import buttons, commands, events
+from adapters.slack.names import Names
+from adapters.slack.welcome import Welcome
+from adapters.slack.workspaces import Installation, Workspaces
+from bot.domain import Order, Receipt, Said
+from bot.errors import ThreadflyError
+from bot.ports import Desk, Handler
+
+ACKNOWLEDGE_S = 2.5
+"""Slack waits 3 s; what takes longer than this is better delivered again."""
+DESK_S = 2.0
+"""An order that takes longer is answered at its response URL, which is good for 30 minutes."""
+
+log = logging.getLogger(__name__)
+
+Json = Mapping[str, Any]
+
+
+class Authorize:
+    """Finds the token for an event without asking Slack, which Bolt's own does for every event."""
+
+    def __init__(self, workspaces: Workspaces) -> None:
+        self._workspaces = workspaces
+
+    async def __call__(
+        self, context: AsyncBoltContext, enterprise_id: str | None, team_id: str | None
+    ) -> AuthorizeResult | None:
+        """None where the app is not installed: Bolt then answers by itself."""
+        org_wide = bool(context.is_enterprise_install)
+        installation = await self._workspaces.find(team_id, enterprise_id, org_wide=org_wide)
+        if installation is None:
+            log.warning(
+                "An event of a workspace where I am not installed", extra={"event": "slack.not_installed"}
+            )
+            return None
+        context["installation"] = installation
+        me = installation.me
+        return AuthorizeResult(
+            enterprise_id=enterprise_id,
+            team_id=team_id,
+            bot_user_id=me.user,
+            bot_id=me.bot,
+            bot_token=installation.client.token,
+        )
+
+
+class Receiver(AsyncMiddleware):
+    """Hands on what comes in, and decides what is acknowledged."""
+
+    def __init__(
+        self,
+        workspaces: Workspaces,
+        names: Names,
+        session: aiohttp.ClientSession,
+        welcome: Welcome,
+        heard: Callable[[str, str], None],
+    ) -> None:
+        """`heard` is told of each workspace and channel in which something was said."""
+        self._workspaces = workspaces
+        self._names = names
+        self._session = session
+        self._welcome = welcome
+        self._heard = heard
+        self._handler: Handler | None = None
+        self._desk: Desk | None = None
+        self._after: set[asyncio.Task[None]] = set()
+
+    def begin(self, handler: Handler, desk: Desk) -> None:
+        """From now on take in."""
+        self._handler, self._desk = handler, desk
+
+    def quiet(self) -> None:
+        """Acknowledge nothing more: Slack delivers it again, to another process or to the next."""
+        self._handler = self._desk = None
+
+    async def close(self) -> None:
+        """Drop what was still to be done after acknowledgements."""
+        tasks = list(self._after)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def async_process(
+        self,
+        *,
+        req: AsyncBoltRequest,
+        resp: BoltResponse,  # noqa: ARG002  # Bolt's signature
+        next: Callable[[], Awaitable[BoltResponse]],  # noqa: ARG002  # Bolt's signature
+    ) -> BoltResponse:
+        """Bolt's door to us."""
+        if self._handler is None or self._desk is None:
+            return BoltResponse(status=503, body="")
+        body: Json = req.body
+        installation: Installation | None = req.context.get("installation")
+        try:
+            async with asyncio.timeout(ACKNOWLEDGE_S):
+                return await self._take(body, installation, self._handler, self._desk)
+        except (ThreadflyError, TimeoutError) as exc:
+            log.warning(
+                "Not acknowledged, Slack will deliver it again: %s",
+                type(exc).__name__,
+                extra={"event": "slack.not_acknowledged", **_ids(body)},
+            )
+        except Exception:
+            log.exception("Not acknowledged", extra={"event": "slack.failed", **_ids(body)})
+        return BoltResponse(status=503, body="")
+
+    async def _take(
+        self, body: Json, installation: Installation | None, handler: Handler, desk: Desk
+    ) -> BoltResponse:
+        kind = body.get("type")
+        event: Json = body.get("event") or {}
+        if kind == "event_callback" and event.get("type") in {"app_uninstalled", "tokens_revoked"}:
+            await self._removed(body, event)
+        elif installation is None:
+            pass
+        elif kind == "event_callback":
+            await self._event(event, installation, handler)
+        elif kind == "block_actions":
+            await self._pressed(body, installation, handler)
+        elif kind == "message_action":
+            await self._shortcut(body, installation, desk)
+        elif body.get("command"):
+            return await self._command(body, installation, desk)
+        return BoltResponse(status=200, body="")
+
+    async def _event(self, event: Json, installation: Installation, handler: Handler) -> None:
+        if event.get("type") not in {"message", "app_mention"}:
+            self.later(self._welcome.take(event, installation))
+            return
+        me = installation.me
+        ids = events.unknown_names(event)
+        names = await self.names(installation, ids) if not me.wrote(event.get("message") or event) else {}
+        parsed = events.parse(event, me, names)
+        if parsed is None:
+            return
+        receipt = await handler(parsed)
+        if receipt is not Receipt.IGNORED:
+            self._heard(me.workspace, parsed.key.channel)
+        if isinstance(parsed, Said) and receipt in {Receipt.ANSWERING, Receipt.QUEUED}:
+            self.later(self._welcome.entitle(parsed, installation))
+
+    async def names(self, installation: Installation, ids: frozenset[str]) -> Mapping[str, str]:
+        """What people and channels are called, as far as that can be told at once."""
+        return await self._names.of(installation, ids)
+
+    async def _pressed(self, body: Json, installation: Installation, handler: Handler) -> None:
+        user = (body.get("user") or {}).get("id", "")
+        names = await self.names(installation, frozenset({user}))
+        pressed = buttons.pressed(body, installation.me, names.get(user, ""))
+        if pressed is not None:
+            await handler(pressed)
+
+    async def _command(self, body: Json, installation: Installation, desk: Desk) -> BoltResponse:
+        user = body.get("user_id") or ""
+        names = await self.names(installation, frozenset({user}))
+        order = commands.command_order(body, installation.me, names.get(user, ""))
+        if order is None:
+            return _ephemeral(commands.NO_THREAD)
+        carried_out = asyncio.ensure_future(desk(order))
+        done, _ = await asyncio.wait([carried_out], timeout=DESK_S)
+        if done:
+            return _ephemeral(carried_out.result())
+        self.later(self._respond(carried_out, body.get("response_url") or ""))
+        return BoltResponse(status=200, body="")
+
+    async def _shortcut(self, body: Json, installation: Installation, desk: Desk) -> None:
+        user = (body.get("user") or {}).get("id", "")
+        names = await self.names(installation, frozenset({user}))
+        order = commands.shortcut_order(body, installation.me, names.get(user, ""))
+        if order is not None:
+            self.later(self._carry_out(order, desk, body.get("response_url") or ""))
+
+    async def _carry_out(self, order: Order, desk: Desk, response_url: str) -> None:
+        await self._respond(asyncio.ensure_future(desk(order)), response_url)
+
+    async def _respond(self, carried_out: "asyncio.Future[str]", response_url: str) -> None:
+        try:
+            text = await carried_out
+        except ThreadflyError as exc:
+            text = str(exc)
+        if not response_url:
+            return
+        message = {"response_type": "ephemeral", "replace_original": False, "text": text}
+        async with self._session.post(response_url, json=message) as answer:
+            await answer.read()
+
+    async def _removed(self, body: Json, event: Json) -> None:
+        """The app was uninstalled, or the bot's token revoked there."""
+        revoked = (event.get("tokens") or {}).get("bot")
+        if event.get("type") == "tokens_revoked" and not revoked:
+            return
+        authorization: Json = next(iter(body.get("authorizations") or ()), {})
+        org_wide = bool(authorization.get("is_enterprise_install") or body.get("is_enterprise_install"))
+        team, enterprise = body.get("team_id"), body.get("enterprise_id")
+        await self._workspaces.forget(team, enterprise, org_wide=org_wide)
+        log.info(
+            "The app was removed from a workspace", extra={"event": "slack.uninstalled", "workspace": team}
+        )
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that nobody waits for; it fails with a line in the log."""
+        task = asyncio.create_task(_logged(work))
+        self._after.add(task)
+        task.add_done_callback(self._after.discard)
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except (ThreadflyError, aiohttp.ClientError, TimeoutError) as exc:
+        log.warning("Could not do it: %s", type(exc).__name__, extra={"event": "slack.aside_failed"})
+    except Exception:
+        log.exception("Could not do it", extra={"event": "slack.aside_failed"})
+
+
+def _ids(body: Json) -> dict[str, str]:
+    """What tells in the log which delivery it was, without a word of it."""
+    event = body.get("event") or {}
+    ids = {"event_id": body.get("event_id"), "channel": event.get("channel"), "ts": event.get("ts")}
+    return {key: value for key, value in ids.items() if isinstance(value, str)}
+
+
+def _ephemeral(text: str) -> BoltResponse:
+    body = json.dumps({"response_type": "ephemeral", "text": text})
+    return BoltResponse(status=200, body=body, headers={"content-type": "application/json"})

@@ -1,0 +1,83 @@
+"""Native streams: a post that Slack lets grow by itself, for as long as it lives.
+
+Slack ends a stream after about 5 minutes, takes no change while it lives, and shows no open block of
+code as closed; so a stream only ever gets what its text can be continued with.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.slack.client import Client
+from adapters.slack.errors import Refused
+from adapters.slack.markup import defused, position_of, settled, ts_of
+from bot.domain import SessionKey
+
+LIFE_S = 240.0
+"""After this a stream is stopped, and the post goes on by edits: Slack's limit is about 300 s."""
+LAST_FENCE = re.compile(r"\n[ \t>]*(?:`{3,}|~{3,})[ \t]*\Z")
+"""Perhaps only there to close what goes on in the next text."""
+
+
+@dataclass(slots=True)
+class Stream:
+    """One post that grows natively."""
+
+    client: Client
+    channel: str
+    position: int
+    number: int
+    """The part of the reply that it is."""
+    began: float
+    sent: str
+    """What was streamed, defused."""
+
+    def continues_with(self, markdown: str) -> bool:
+        """Whether a text can be reached by adding to what was sent."""
+        return defused(markdown).startswith(self.sent)
+
+    async def grow(self, markdown: str) -> None:
+        """Add what is new of a text that still grows."""
+        text = defused(streamable(markdown))
+        if len(text) > len(self.sent):
+            await self._call("chat.appendStream", markdown_text=text[len(self.sent) :])
+            self.sent = text
+
+    async def end(
+        self, markdown: str, buttons: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]
+    ) -> None:
+        """Add the rest of the whole text, and stop."""
+        rest = defused(markdown)[len(self.sent) :]
+        arguments: dict[str, Any] = {"metadata": metadata}
+        if rest:
+            arguments["markdown_text"] = rest
+        if buttons:
+            arguments["blocks"] = list(buttons)
+        await self._call("chat.stopStream", **arguments)
+
+    async def _call(self, method: str, **arguments: Any) -> None:
+        await self.client.call(method, channel=self.channel, ts=ts_of(self.position), **arguments)
+
+
+def streamable(markdown: str) -> str:
+    """The part of a growing text that stays as it is, whatever follows."""
+    return settled(LAST_FENCE.sub("", markdown))
+
+
+async def begin(
+    client: Client, key: SessionKey, number: int, markdown: str, now: float, recipient: Mapping[str, str]
+) -> Stream:
+    """Start a stream. `recipient` (a user and their team) is needed outside of direct messages."""
+    text = defused(streamable(markdown))
+    where = {"channel": key.channel, "thread_ts": key.thread}
+    answer = await client.call("chat.startStream", markdown_text=text, **where, **recipient)
+    return Stream(client, key.channel, position_of(answer["ts"]), number, now, text)
+
+
+async def halt(client: Client, channel: str, position: int) -> None:
+    """Stop a stream whose text is not ours to continue. Nothing happens to a post that does not stream."""
+    try:
+        await client.call("chat.stopStream", channel=channel, ts=ts_of(position))
+    except Refused:
+        return

@@ -1,0 +1,544 @@
+"""The fake Slack itself: one aiohttp server, and the people who use it."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any, Self
+
+from aiohttp import web
+
+from adapters.slack.methods import bot_scopes
+from tests.fakes.slack.api import WebApi, parse
+from tests.fakes.slack.delivery import Delivered, Deliveries
+from tests.fakes.slack.rules import Budgets, Limited, Refused
+from tests.fakes.slack.world import Channel, Clock, Json, Team, new_id
+
+TEAM, BOT, CHANNEL, OTHER_CHANNEL, DM = "T01", "U0BOT", "C01", "C02", "D01"
+ALICE, BOB, CAROL = "U0ALICE", "U0BOB", "U0CAROL"
+APP_TOKEN, BOT_TOKEN = "xapp-1-fake-app-token", "xoxb-fake-bot-token"
+
+
+class FakeSlack:
+    """Slack, with one team `T01` where Alice, Bob and the bot share `C01`, and Alice has the DM `D01`."""
+
+    def __init__(self, *, scale: float = 1.0, seed: int = 7, echo: bool = True) -> None:
+        self.clock = Clock(scale)
+        self.deliveries = Deliveries(self.clock, seed)
+        self.budgets = Budgets(self.clock)
+        self.violations: list[str] = []
+        self.unsupported: set[str] = set()
+        """Methods that this Slack does not know, as some workspaces and emulators don't."""
+        self.calls: list[tuple[str, Json]] = []
+        """Every call that reached us, in order, without tokens."""
+        self.failures: dict[str, list[str]] = {}
+        """Method to what its next calls meet: an error code, `cut` (carried out, then the connection
+        breaks), `lost` (breaks first), `500`, or `429:seconds`."""
+        self.hold: dict[str, asyncio.Event] = {}
+        """Calls of a method wait until its event is set."""
+        self.app_id, self.app_token = "A01", APP_TOKEN
+        self.client_id, self.client_secret = "111.222", "fake-client-secret"
+        self.oauth_codes: dict[str, str] = {}
+        self.tickets: set[str] = set()
+        self.teams: dict[str, Team] = {}
+        self.history_page = 1000
+        """Messages a page at most: 15 for distributed apps."""
+        self.refusing = False
+        """Refuse new Socket Mode connections."""
+        self.twins = True
+        self.responses: list[tuple[str, Json]] = []
+        """What was sent to response URLs."""
+        self.url = ""
+        self._echo = echo
+        self._api = WebApi(self)
+        self._news = asyncio.Condition()
+        self._runner: web.AppRunner | None = None
+        team = self.add_team(TEAM, BOT_TOKEN, BOT)
+        team.users = {ALICE: "Alice", BOB: "Bob", CAROL: "Carol", BOT: "Threadfly"}
+        self.add_channel(team, Channel(CHANNEL, "general", "channel", {ALICE, BOB, BOT}))
+        self.add_channel(team, Channel(OTHER_CHANNEL, "random", "channel", {ALICE, BOB}))
+        self.add_channel(team, Channel(DM, "", "im", {ALICE, BOT}))
+
+    # Life.
+
+    async def start(self, port: int = 0) -> Self:
+        """Listen on 127.0.0.1."""
+        app = web.Application(client_max_size=64 * 1024 * 1024)
+        app.router.add_route("*", "/api/{method}", self._call)
+        app.router.add_get("/link/", self._link)
+        app.router.add_post("/upload/{team}/{file}", self._upload)
+        app.router.add_get("/files-pri/{team}-{file}/{name}", self._download)
+        app.router.add_post("/response/{id}", self._response)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", port)
+        await site.start()
+        bound = self._runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{bound}"
+        return self
+
+    async def close(self) -> None:
+        """Stop everything."""
+        await self.deliveries.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @property
+    def api_url(self) -> str:
+        """What goes into `slack.api_url`."""
+        return f"{self.url}/api/"
+
+    def add_team(self, team: str, token: str, bot: str, *, installed: bool = True) -> Team:
+        """Install the app in one more workspace."""
+        self.teams[team] = Team(
+            team, token, bot, f"B0{team}", set(bot_scopes()), {bot: "Threadfly"}, installed=installed
+        )
+        return self.teams[team]
+
+    def add_channel(self, team: Team, channel: Channel) -> Channel:
+        """Open one more conversation."""
+        team.channels[channel.id] = channel
+        return channel
+
+    @property
+    def team(self) -> Team:
+        """The first team."""
+        return self.teams[TEAM]
+
+    # What people do.
+
+    def say(
+        self,
+        text: str,
+        *,
+        user: str = ALICE,
+        channel: str = CHANNEL,
+        thread_ts: str | None = None,
+        team: str = TEAM,
+        deliver: bool = True,
+        ts: str | None = None,
+        **more: Any,
+    ) -> str:
+        """Somebody posts something; its `ts`. Without `deliver` no event tells of it."""
+        where = self.teams[team].channels[channel]
+        message: Json = {
+            "type": "message",
+            "user": user,
+            "text": text,
+            "ts": ts or self.clock.ts(),
+            "client_msg_id": new_id("gesture-"),
+            "team": self.teams[team].shared_users.get(user, team),
+            **more,
+        }
+        if thread_ts:
+            message["thread_ts"] = thread_ts
+        self._insert(where, message)
+        if deliver:
+            self.announce(message, channel=channel, team=team)
+        return str(message["ts"])
+
+    def announce(self, message: Json, *, channel: str = CHANNEL, team: str = TEAM) -> list[Delivered]:
+        """Send the events of a message: two for a mention, in either order."""
+        home = self.teams[team]
+        where = home.channels[channel]
+        base = {k: v for k, v in message.items() if k not in {"metadata", "client_msg_id"}}
+        event = base | {"channel": channel, "event_ts": message["ts"], "channel_type": where.kind}
+        if "client_msg_id" in message:
+            event["client_msg_id"] = message["client_msg_id"]
+        events = [event]
+        if (
+            f"<@{home.bot_user}" in message.get("text", "")
+            and where.kind != "im"
+            and message.get("user") != home.bot_user
+        ):
+            twin = {k: v for k, v in event.items() if k not in {"channel_type", "subtype"}} | {
+                "type": "app_mention"
+            }
+            events = [event, twin] if self.twins else [event]
+        self.deliveries.random.shuffle(events)
+        return [self.event(e, team=team) for e in events]
+
+    def event(self, event: Json, *, team: str = TEAM, **outer: Any) -> Delivered:
+        """Deliver one event in its wrapping."""
+        home = self.teams[team]
+        payload: Json = {
+            "token": "verification-token",
+            "team_id": team,
+            "context_team_id": team,
+            "api_app_id": self.app_id,
+            "event": event,
+            "type": "event_callback",
+            "event_id": new_id("Ev"),
+            "event_time": int(float(event.get("event_ts", "0"))),
+            "authorizations": [
+                {
+                    "enterprise_id": None,
+                    "team_id": team,
+                    "user_id": home.bot_user,
+                    "is_bot": True,
+                    "is_enterprise_install": False,
+                }
+            ],
+            "is_ext_shared_channel": False,
+            "event_context": new_id("4-"),
+        } | outer
+        return self.deliveries.send("events_api", payload)
+
+    def edit(
+        self, ts: str, text: str, *, channel: str = CHANNEL, team: str = TEAM, deliver: bool = True
+    ) -> None:
+        """Its author edits a message."""
+        message = self.teams[team].channels[channel].messages[ts]
+        before = dict(message)
+        message |= {"text": text, "edited": {"user": message["user"], "ts": self.clock.ts()}}
+        if deliver:
+            self._changed(message, before, channel, team)
+
+    def unfurl(self, ts: str, *, channel: str = CHANNEL, team: str = TEAM) -> None:
+        """Slack adds the preview of a link: a change that nobody made."""
+        message = self.teams[team].channels[channel].messages[ts]
+        before = dict(message)
+        message["attachments"] = [
+            {"title": "A page", "from_url": "https://example.com", "text": "its preview"}
+        ]
+        self._changed(message, before, channel, team)
+
+    def _changed(self, message: Json, before: Json, channel: str, team: str) -> None:
+        ts = self.clock.ts()
+        where = self.teams[team].channels[channel]
+        self.event(
+            {
+                "type": "message",
+                "subtype": "message_changed",
+                "hidden": True,
+                "message": {k: v for k, v in message.items() if k != "metadata"},
+                "previous_message": {k: v for k, v in before.items() if k != "metadata"},
+                "channel": channel,
+                "ts": ts,
+                "event_ts": ts,
+                "channel_type": where.kind,
+            },
+            team=team,
+        )
+
+    def delete(self, ts: str, *, channel: str = CHANNEL, team: str = TEAM) -> None:
+        """Somebody deletes a message; a parent with replies leaves a tombstone."""
+        self.remove(self.teams[team], self.teams[team].channels[channel], ts)
+
+    def press(
+        self, action: str, *, ts: str, user: str = ALICE, channel: str = CHANNEL, team: str = TEAM
+    ) -> Delivered:
+        """Somebody presses the button with this `action_id` below a post."""
+        message = self.teams[team].channels[channel].messages[ts]
+        for block in message.get("blocks", ()):
+            for element in block.get("elements", ()) if block["type"] == "actions" else ():
+                if element["action_id"] == action:
+                    return self._interact(
+                        {
+                            "type": "block_actions",
+                            "container": {"type": "message", "message_ts": ts, "channel_id": channel},
+                            "channel": {"id": channel, "name": self.teams[team].channels[channel].name},
+                            "message": self.shown(message),
+                            "actions": [
+                                {
+                                    "action_id": action,
+                                    "block_id": block.get("block_id", "b1"),
+                                    "type": "button",
+                                    "value": element.get("value", ""),
+                                    "action_ts": self.clock.ts(),
+                                }
+                            ],
+                        },
+                        user,
+                        team,
+                    )
+        raise LookupError(f"no button {action} below {ts}")
+
+    def shortcut(
+        self, callback_id: str, *, ts: str, user: str = ALICE, channel: str = CHANNEL, team: str = TEAM
+    ) -> Delivered:
+        """Somebody uses a message shortcut."""
+        return self._interact(
+            {
+                "type": "message_action",
+                "callback_id": callback_id,
+                "message_ts": ts,
+                "channel": {"id": channel, "name": self.teams[team].channels[channel].name},
+                "message": self.shown(self.teams[team].channels[channel].messages[ts]),
+            },
+            user,
+            team,
+        )
+
+    def _interact(self, payload: Json, user: str, team: str) -> Delivered:
+        payload |= {
+            "user": {"id": user, "username": user.lower(), "team_id": team},
+            "team": {"id": team, "domain": team.lower()},
+            "api_app_id": self.app_id,
+            "token": "verification-token",
+            "trigger_id": new_id("trigger-"),
+            "response_url": f"{self.url}/response/{new_id('r')}",
+            "is_enterprise_install": False,
+            "enterprise": None,
+        }
+        return self.deliveries.send("interactive", payload)
+
+    def command(self, text: str, *, user: str = ALICE, channel: str = CHANNEL, team: str = TEAM) -> Delivered:
+        """Somebody types the slash command."""
+        return self.deliveries.send(
+            "slash_commands",
+            {
+                "token": "verification-token",
+                "team_id": team,
+                "team_domain": team.lower(),
+                "channel_id": channel,
+                "channel_name": self.teams[team].channels[channel].name or "directmessage",
+                "user_id": user,
+                "user_name": user.lower(),
+                "command": "/threadfly",
+                "text": text,
+                "api_app_id": self.app_id,
+                "is_enterprise_install": "false",
+                "response_url": f"{self.url}/response/{new_id('r')}",
+                "trigger_id": new_id("trigger-"),
+            },
+        )
+
+    def invite(self, *, channel: str = OTHER_CHANNEL, team: str = TEAM) -> Delivered:
+        """Somebody adds the bot to a channel."""
+        home = self.teams[team]
+        home.channels[channel].members.add(home.bot_user)
+        return self.event(
+            {
+                "type": "member_joined_channel",
+                "user": home.bot_user,
+                "channel": channel,
+                "channel_type": "C",
+                "team": team,
+                "inviter": ALICE,
+                "event_ts": self.clock.ts(),
+            },
+            team=team,
+        )
+
+    def hand(self, name: str, content: bytes, mimetype: str, *, team: str = TEAM) -> Json:
+        """A file that somebody is about to share: goes into `say(files=[...])`."""
+        home, file = self.teams[team], new_id("F")
+        home.contents[file] = content
+        home.files[file] = {
+            "id": file,
+            "name": name,
+            "title": name,
+            "mimetype": mimetype,
+            "size": len(content),
+            "mode": "hosted",
+            "url_private": f"{self.url}/files-pri/{team}-{file}/{name}",
+            "url_private_download": f"{self.url}/files-pri/{team}-{file}/{name}",
+        }
+        return home.files[file]
+
+    # What there is to see.
+
+    def thread(self, ts: str, *, channel: str = CHANNEL, team: str = TEAM) -> list[Json]:
+        """The bot's own posts in a thread, ascending."""
+        home = self.teams[team]
+        return [m for m in home.channels[channel].replies(ts) if m.get("user") == home.bot_user]
+
+    async def until(self, true: Callable[[], Any], timeout: float = 10.0) -> Any:
+        """Wait until something holds that a call to us can bring about."""
+        async with asyncio.timeout(timeout), self._news:
+            while not (result := true()):
+                await self._news.wait()
+            return result
+
+    async def stirred(self) -> None:
+        """Wake those who wait."""
+        async with self._news:
+            self._news.notify_all()
+
+    async def note(self, where: list[Json], what: Json) -> None:
+        """Keep something, and wake those who wait."""
+        where.append(what)
+        await self.stirred()
+
+    # How messages come to be; used by the API too.
+
+    def own_message(self, team: Team, arguments: Json) -> Json:
+        """A message of the bot with this content, not kept yet."""
+        message: Json = {
+            "type": "message",
+            "user": team.bot_user,
+            "bot_id": team.bot_id,
+            "app_id": self.app_id,
+            "team": team.id,
+            "text": arguments.get("text") or arguments.get("markdown_text") or "",
+            "blocks": arguments.get("blocks") or [],
+            "ts": self.clock.ts(),
+        }
+        if arguments.get("metadata"):
+            message["metadata"] = arguments["metadata"]
+        return message
+
+    def shown(self, message: Json) -> Json:
+        """As it is told in answers and interactions."""
+        return dict(message)
+
+    def keep(self, team: Team, channel: Channel, message: Json) -> None:
+        """Put a message of the bot into its place, and tell of it as Slack does."""
+        self._insert(channel, message)
+        if self._echo:
+            self.announce(message, channel=channel.id, team=team.id)
+        self.deliveries.start(self.stirred())
+
+    def change(self, team: Team, channel: Channel, message: Json, changes: Json) -> None:
+        """Change a message of the bot, and tell of it."""
+        before = dict(message)
+        message |= changes
+        if self._echo:
+            self._changed(message, before, channel.id, team.id)
+        self.deliveries.start(self.stirred())
+
+    def remove(self, team: Team, channel: Channel, ts: str) -> None:
+        """Delete a message, and tell of it."""
+        before = channel.messages.pop(ts)
+        if channel.replies(ts):
+            tombstone = {
+                "type": "message",
+                "subtype": "tombstone",
+                "user": "USLACKBOT",
+                "hidden": True,
+                "ts": ts,
+                "thread_ts": ts,
+                "text": "This message was deleted.",
+            }
+            self._insert(channel, tombstone)
+            self._changed(tombstone, before, channel.id, team.id)
+        else:
+            event_ts = self.clock.ts()
+            self.event(
+                {
+                    "type": "message",
+                    "subtype": "message_deleted",
+                    "hidden": True,
+                    "channel": channel.id,
+                    "channel_type": channel.kind,
+                    "ts": event_ts,
+                    "event_ts": event_ts,
+                    "deleted_ts": ts,
+                    "previous_message": {k: v for k, v in before.items() if k != "metadata"},
+                },
+                team=team.id,
+            )
+        self.deliveries.start(self.stirred())
+
+    def share(
+        self, team: Team, channel: Channel, files: list[Json], thread_ts: str | None, comment: str
+    ) -> None:
+        """The bot's upload appears as a message."""
+        message = self.own_message(team, {"text": comment}) | {
+            "subtype": "file_share",
+            "files": files,
+            "upload": True,
+        }
+        if thread_ts:
+            message["thread_ts"] = thread_ts
+        for file in files:
+            kind = "public" if channel.kind == "channel" else "private"
+            shares = {kind: {channel.id: [{"ts": message["ts"], "thread_ts": thread_ts}]}}
+            team.files[file["id"]]["shares"] = shares
+        self.keep(team, channel, message)
+
+    def _insert(self, channel: Channel, message: Json) -> None:
+        last = next(reversed(channel.messages), "")
+        channel.messages[message["ts"]] = message
+        if message["ts"] < last:
+            channel.messages = dict(sorted(channel.messages.items()))
+
+    # The server.
+
+    async def _call(self, request: web.Request) -> web.StreamResponse:
+        method = request.match_info["method"]
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if request.content_type == "application/json":
+            arguments: Json = await request.json()
+        else:
+            arguments = dict(request.query) | dict(await request.post())
+        arguments = parse(arguments)
+        token = token or str(arguments.get("token", ""))
+        arguments.pop("token", None)
+        self.calls.append((method, arguments))
+        if method in self.hold:
+            await self.hold[method].wait()
+        fault = self.failures[method].pop(0) if self.failures.get(method) else ""
+        if fault == "lost":
+            return _cut(request)
+        if fault == "500":
+            return web.Response(status=500, text="oops")
+        if fault.startswith("429"):
+            return _limited(float(fault.partition(":")[2] or 1))
+        if fault and fault != "cut":
+            return web.json_response({"ok": False, "error": fault})
+        try:
+            answer = {"ok": True} | await self._api.call(method, token, arguments)
+        except Limited as limited:
+            return _limited(limited.retry_after * self.clock.scale)
+        except Refused as refused:
+            if refused.error in {"invalid_arguments", "invalid_blocks"}:
+                self.violations.append(f"{method}: {refused.error} {refused.more}")
+            answer = {"ok": False, "error": refused.error} | refused.more
+        if fault == "cut":
+            return _cut(request)
+        scopes = next((",".join(sorted(t.scopes)) for t in self.teams.values() if t.bot_token == token), "")
+        return web.json_response(answer, headers={"x-oauth-scopes": scopes})
+
+    async def _link(self, request: web.Request) -> web.StreamResponse:
+        ticket = request.query.get("ticket", "")
+        if self.refusing or ticket not in self.tickets:
+            return web.Response(status=408 if self.refusing else 401)
+        self.tickets.discard(ticket)
+        socket = web.WebSocketResponse(heartbeat=None)
+        await socket.prepare(request)
+        await self.deliveries.serve(socket, self.app_id)
+        return socket
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        team = self.teams[request.match_info["team"]]
+        if request.content_type.startswith("multipart/"):
+            form = await request.post()
+            field = next(iter(form.values()))
+            content = field.file.read() if isinstance(field, web.FileField) else str(field).encode()
+        else:
+            content = await request.read()
+        team.contents[request.match_info["file"]] = content
+        return web.Response(text=f"OK - {len(content)}")
+
+    async def _download(self, request: web.Request) -> web.Response:
+        team = self.teams[request.match_info["team"]]
+        if (
+            request.headers.get("Authorization") != f"Bearer {team.bot_token}"
+            or "files:read" not in team.scopes
+        ):
+            return web.Response(text="<html>Sign in to Slack</html>", content_type="text/html")
+        file = request.match_info["file"]
+        if file not in team.contents:
+            return web.Response(status=404)
+        mimetype = team.files[file].get("mimetype", "application/octet-stream")
+        return web.Response(body=team.contents[file], content_type=mimetype)
+
+    async def _response(self, request: web.Request) -> web.Response:
+        body = json.loads(await request.text())
+        self.responses.append((request.match_info["id"], body))
+        if sum(1 for used, _ in self.responses if used == request.match_info["id"]) > 5:
+            self.violations.append("a response_url was used more than 5 times")
+        await self.stirred()
+        return web.json_response({"ok": True})
+
+
+def _limited(retry_after: float) -> web.Response:
+    headers = {"Retry-After": f"{retry_after:.3f}".rstrip("0").rstrip(".")}
+    return web.json_response({"ok": False, "error": "ratelimited"}, status=429, headers=headers)
+
+
+def _cut(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
