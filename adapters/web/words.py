@@ -7,12 +7,13 @@ from adapters.web.cast import Cast
 
 _CODE = r"(?P<code>```.*?(?:```|\Z)|`[^`\n]+`)"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_LINE_END = re.compile("\r\n?")
 _COMMAND = re.compile(r"/([a-z]+)(?:\s+(.*))?\Z", re.DOTALL | re.IGNORECASE)
 
 
 def clean(text: str) -> str:
     """`text` with what no store takes (NUL, halves of surrogate pairs) shown as U+FFFD."""
-    return _UNSTORABLE.sub("\ufffd", text).replace("\r\n", "\n").strip()
+    return _LINE_END.sub("\n", _UNSTORABLE.sub("\ufffd", text)).strip()
 
 
 def mentioned(text: str, cast: Cast) -> frozenset[str]:

@@ -82,6 +82,7 @@ class Core(Handler, Desk):
         self.events: list[Event] = []
         self.orders: list[Order] = []
         self.unavailable = False
+        self.refused: asyncio.Queue[Event] = asyncio.Queue()
         self.stopped = asyncio.Event()
         self.memory = Recollection()
         self._sessions: dict[SessionKey, list[Message]] = {}
@@ -94,6 +95,7 @@ class Core(Handler, Desk):
             self.orders.append(event)
             return f"You asked for: {event.words}"
         if self.unavailable:
+            self.refused.put_nowait(event)
             raise ArchiveUnavailable("the archive is away")
         self.events.append(event)
         async with self._heard:
@@ -150,9 +152,7 @@ def turn_of(said: Said, id: int | None = None) -> Turn:
     """The turn that answers `said`."""
     position = said.message.position
     number = id if id is not None else position % 1_000_000_007
-    return Turn(
-        number, 1, said.key, (position,), cut=position, epoch=1, version=1, asker=said.message.author
-    )
+    return Turn(number, 1, said.key, (position,), cut=position, epoch=1, version=1, asker=said.message.author)
 
 
 def now() -> datetime:
@@ -171,7 +171,7 @@ async def opened(
     """The platform, open and with `core` behind it."""
     platform = WebPlatform(folder, marks or Marks(), memory=core.memory, token=token, now=clock)
     core.platform = platform
-    await platform.open(core, core)  # type: ignore[arg-type]  # a Core is both doors
+    await platform.open(core, core)
     try:
         yield platform
     finally:

@@ -3,7 +3,7 @@
 import { avatar, h, icon, iconButton, sizeOf } from "./dom.js";
 import { body } from "./text.js";
 
-const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+const TIME = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
 const DAY = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long" });
 const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "medium" });
 const DAY_MS = 24 * 3600 * 1000;
@@ -100,7 +100,7 @@ function repliesButton(post, pane) {
     "button", { type: "button", class: "replies", onclick: () => pane.openThread(post.position) },
     h("span", { class: "faces" }, tally.authors.map((author) => avatar(author, pane.room))),
     h("span", { class: "count" }, count),
-    h("span", { class: "last" }, `last ${ago(tally.last)}`),
+    h("span", { class: "last" }, `last reply ${ago(tally.last)}`),
   );
 }
 
