@@ -2,7 +2,8 @@
 
 import asyncio
 import errno
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,14 +137,10 @@ def offline_model() -> Check:
 async def _first_answer(port: Model, name: str) -> str:
     """Ask, and hang up at the first sign of an answer, which is all that one needs to pay for."""
     prompt = Prompt((PromptMessage(Role.USER, "Say: ok"),), shown=1, left_out=0, first=0)
-    stream = port.stream(prompt, name)
-    try:
-        async for chunk in stream:
+    async with aclosing(port.stream(prompt, name)) as chunks:
+        async for chunk in chunks:
             if isinstance(chunk, Delta | Finished):
                 return "an answer"
-    finally:
-        if isinstance(stream, AsyncGenerator):
-            await stream.aclose()
     return "nothing"
 
 
