@@ -19,11 +19,29 @@ CONNECTIONS = 100
 READ_ATTEMPTS = 3
 READ_PAUSE_S = 0.5
 
-SILENT = logging.getLogger("adapters.slack.vendor")
-"""For slack-sdk and Bolt, whose lines can quote messages: nothing of it comes out."""
-SILENT.setLevel(logging.CRITICAL + 1)
-SILENT.propagate = False
-SILENT.disabled = True
+VENDOR = "adapters.slack.vendor"
+
+
+class Unquoted(logging.Filter):
+    """Lets through that slack-sdk or Bolt complained, and the kind of error, but no word of theirs."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrite the record."""
+        kind = record.exc_info[0] if record.exc_info else None
+        record.msg = "Bolt or slack-sdk complained in %s (%s)"
+        record.args = (record.funcName, kind.__name__ if kind else "no error")
+        record.exc_info = record.exc_text = record.stack_info = None
+        record.event = "slack.vendor"
+        return True
+
+
+def vendor_log() -> logging.Logger:
+    """The logger for slack-sdk and Bolt, whose own lines quote messages and answers."""
+    logger = logging.getLogger(VENDOR)
+    logger.setLevel(logging.WARNING)
+    if not logger.filters:
+        logger.addFilter(Unquoted())
+    return logger
 
 
 def new_session() -> aiohttp.ClientSession:
@@ -34,7 +52,9 @@ def new_session() -> aiohttp.ClientSession:
 
 def new_web_client(session: aiohttp.ClientSession, api_url: str, token: str | None = None) -> AsyncWebClient:
     """slack-sdk's client, which repeats nothing by itself: a broken call may have been carried out."""
-    return AsyncWebClient(token=token, base_url=api_url, session=session, logger=SILENT, retry_handlers=[])
+    return AsyncWebClient(
+        token=token, base_url=api_url, session=session, logger=vendor_log(), retry_handlers=[]
+    )
 
 
 class Client:

@@ -22,7 +22,7 @@ from slack_sdk.oauth.state_store.sqlalchemy import AsyncSQLAlchemyOAuthStateStor
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from adapters.slack.client import SILENT, Client, new_web_client
+from adapters.slack.client import Client, new_web_client, vendor_log
 from adapters.slack.events import Me
 from adapters.slack.methods import bot_scopes
 from adapters.slack.workspaces import Installation
@@ -91,7 +91,7 @@ class InstallationStore(AsyncSQLAlchemyInstallationStore):
     """slack-sdk's store, with room for encrypted tokens: its own columns hold 200 characters."""
 
     def __init__(self, client_id: str, engine: AsyncEngine, fernet: Fernet) -> None:
-        super().__init__(client_id, engine, logger=SILENT)
+        super().__init__(client_id, engine, logger=vendor_log())
         for table in (self.bots, self.installations):
             for column in table.columns:
                 if column.name in SECRET_COLUMNS:
@@ -132,10 +132,10 @@ class Installations:
         self._clock = clock
         self._engine = create_async_engine(installing.database_url, hide_parameters=True)
         self._store = InstallationStore(installing.client_id, self._engine, cipher(installing.encryption_key))
-        self._states = StateStore(STATE_S, self._engine, logger=SILENT)
+        self._states = StateStore(STATE_S, self._engine, logger=vendor_log())
         self._flow = AsyncOAuthFlow(
             client=new_web_client(session, api_url),
-            logger=SILENT,
+            logger=vendor_log(),
             settings=AsyncOAuthSettings(
                 client_id=installing.client_id,
                 client_secret=installing.client_secret,
@@ -145,7 +145,7 @@ class Installations:
                 installation_store=self._store,
                 state_store=self._states,
                 state_expiration_seconds=STATE_S,
-                logger=SILENT,
+                logger=vendor_log(),
             ),
         )
         self._known: OrderedDict[str, tuple[Installation, float]] = OrderedDict()

@@ -15,7 +15,7 @@ from adapters.posts import Throttled
 from adapters.reply import PacedReply
 from adapters.slack import content, events
 from adapters.slack.catching_up import CatchingUp
-from adapters.slack.client import SILENT, Client, new_session, new_web_client
+from adapters.slack.client import Client, new_session, new_web_client, vendor_log
 from adapters.slack.errors import Refused
 from adapters.slack.events import FLAT
 from adapters.slack.files import Files
@@ -93,7 +93,7 @@ class SlackPlatform:
         self._receiver = Receiver(workspaces, self._names, self._session, Welcome(), heard)
         self._sockets: Sockets | None = None
         self._app = AsyncApp(
-            logger=SILENT,
+            logger=vendor_log(),
             name="threadfly",
             signing_secret=signing_secret,
             client=self._web,

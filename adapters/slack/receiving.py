@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.authorization.async_authorize import AsyncAuthorize
 from slack_bolt.context.async_context import AsyncBoltContext
 from slack_bolt.middleware.async_middleware import AsyncMiddleware
 from slack_bolt.request.async_request import AsyncBoltRequest
@@ -36,14 +37,22 @@ log = logging.getLogger(__name__)
 Json = Mapping[str, Any]
 
 
-class Authorize:
+class Authorize(AsyncAuthorize):
     """Finds the token for an event without asking Slack, which Bolt's own does for every event."""
 
     def __init__(self, workspaces: Workspaces) -> None:
         self._workspaces = workspaces
 
     async def __call__(
-        self, context: AsyncBoltContext, enterprise_id: str | None, team_id: str | None
+        self,
+        *,
+        context: AsyncBoltContext,
+        enterprise_id: str | None,
+        team_id: str | None,
+        user_id: str | None,  # noqa: ARG002  # Bolt's signature, down from here
+        actor_enterprise_id: str | None = None,  # noqa: ARG002
+        actor_team_id: str | None = None,  # noqa: ARG002
+        actor_user_id: str | None = None,  # noqa: ARG002
     ) -> AuthorizeResult | None:
         """None where the app is not installed: Bolt then answers by itself."""
         org_wide = bool(context.is_enterprise_install)

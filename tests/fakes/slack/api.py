@@ -117,9 +117,8 @@ class WebApi:
             raise Refused("too_many_websockets")
         ticket = new_id("ticket")
         self._slack.tickets.add(ticket)
-        return {
-            "url": f"{self._slack.url.replace('http', 'ws', 1)}/link/?ticket={ticket}&app_id={self._slack.app_id}"
-        }
+        base = self._slack.url.replace("http", "ws", 1)
+        return {"url": f"{base}/link/?ticket={ticket}&app_id={self._slack.app_id}"}
 
     def _oauth(self, arguments: Json) -> Json:
         team = self._slack.teams.get(self._slack.oauth_codes.pop(arguments.get("code", ""), ""))
