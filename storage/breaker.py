@@ -44,6 +44,10 @@ class Breaker:
             self._probing = True
         return self._era
 
+    def holds(self, era: int) -> bool:
+        """The pass is still good: nothing was learnt of the server since it was given."""
+        return era == self._era
+
     def succeeded(self, era: int) -> bool:
         """The call was answered. True if the server is back with this."""
         if era != self._era or self._retry_at is None:

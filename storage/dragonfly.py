@@ -123,7 +123,9 @@ class Dragonfly:
             raise Away
         began = asyncio.get_running_loop().time()
         try:
-            answer = await self._send(command)
+            answer = await self._send(command, era)
+        except Away:
+            raise
         except asyncio.CancelledError:
             self._breaker.withdrawn(era)
             raise
@@ -177,8 +179,10 @@ class Dragonfly:
             with suppress(RedisError, OSError, TimeoutError):
                 await self._redis.connection_pool.aclose()
 
-    async def _send(self, command: tuple[str | bytes | int, ...]) -> Any:
+    async def _send(self, command: tuple[str | bytes | int, ...], era: int | None = None) -> Any:
         async with asyncio.timeout(self._limit_s), self._room:
+            if era is not None and not self._breaker.holds(era):
+                raise Away  # found out by those ahead in the queue
             return await self._redis.execute_command(*command)
 
     def _answered(self, era: int) -> None:

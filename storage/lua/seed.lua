@@ -16,7 +16,10 @@ if type(last) == 'string' then
     end
 end
 
-redis.call('DEL', key)
+-- Only what is there is deleted: once a script has written, Redis lets it exceed the memory limit.
+if last then
+    redis.call('DEL', key)
+end
 for from = 3, #ARGV, 500 do
     redis.call('RPUSH', key, unpack(ARGV, from, math.min(from + 499, #ARGV)))
 end

@@ -63,6 +63,14 @@ def test_calls_that_fail_together_are_one_failure(breaker: Breaker, clock: Clock
     assert breaker.admit() is not None
 
 
+def test_a_pass_is_no_good_once_the_server_is_gone(breaker: Breaker) -> None:
+    waiting, failing = taken(breaker), taken(breaker)
+    assert breaker.holds(waiting)
+    breaker.failed(failing)
+
+    assert not breaker.holds(waiting)
+
+
 def test_an_answer_from_before_it_opened_does_not_close_it(breaker: Breaker) -> None:
     slow, failing = taken(breaker), taken(breaker)
     breaker.failed(failing)
