@@ -26,6 +26,8 @@ WORKING_EVERY_S = 8.0
 LAST_CALL_S = 5.0
 """How long `abandon` waits for a call that is under way, to write down what it made."""
 LONGEST_BACKOFF_S = 10.0
+LEAST_WAIT_S = 0.1
+"""Between two tries, even where a platform asks for no wait at all."""
 
 _UNSENDABLE = re.compile("[\x00\ud800-\udfff]")
 """Refused by platforms and by UTF-8. Replaced one for one, so that offsets stay right."""
@@ -173,7 +175,7 @@ class PacedReply:
             try:
                 return await self._complete(answer)
             except Throttled as throttled:
-                wait_s, reason = throttled.retry_after_s, str(throttled)
+                wait_s, reason = max(throttled.retry_after_s, LEAST_WAIT_S), str(throttled)
             except (PlatformUnavailable, StoreError) as failure:
                 failures += 1
                 wait_s, reason = _backoff_s(failures), str(failure)

