@@ -76,8 +76,8 @@ class Identifies:
             await asyncio.sleep(wait)
 
 
-class _Ears:
-    """What both kinds of discord.py's client do for us; mixed in before them."""
+class _Ears(discord.Client):
+    """What both kinds of discord.py's client do for us; comes before them."""
 
     supervisor: "Gateway"
 
@@ -88,6 +88,11 @@ class _Ears:
         initial: bool = False,  # noqa: ARG002  # discord.py passes it by name
     ) -> None:
         await self.supervisor.identifies.wait(shard_id or 0)
+
+    def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
+        """As discord.py's, but not once the client is closed: it has no loop then, and still tries."""
+        if not self.is_closed():
+            super().dispatch(event, *args, **kwargs)
 
     async def on_socket_raw_receive(self, message: str) -> None:
         await self.supervisor.heard(message)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from tests.fakes.discord.gateway import Gateway
 from tests.fakes.discord.limits import Limits
@@ -21,6 +21,7 @@ from tests.fakes.discord.world import (
     HAS_THREAD,
     TEXT,
     Channel,
+    Interaction,
     Payload,
     World,
     iso,
@@ -31,7 +32,6 @@ NONCE_LENGTH = 25
 CUSTOM_ID_LENGTH = 100
 HISTORY_PAGE = 100
 INTERACTION_ANSWER_S = 3.0
-BULK_ROUTES = "/channels/{channel}/messages"
 
 
 class Refused(Exception):
@@ -153,6 +153,10 @@ class Rest:
         extra = {"Retry-After": f"{wait:.3f}", **({"X-RateLimit-Global": "true"} if everywhere else {})}
         return self._json(body, 429, {**headers, **extra})
 
+    def limited(self, wait: float) -> web.Response:
+        """A 429 that asks to wait so long."""
+        return self._limited(wait, {}, everywhere=False)
+
     # ---- who and where
 
     async def me(self, _: web.Request) -> Payload:
@@ -268,6 +272,7 @@ class Rest:
         body: Payload = {}
         files = []
         async for part in await request.multipart():
+            assert isinstance(part, BodyPartReader)
             data = await part.read(decode=False)
             if part.name == "payload_json":
                 body = json.loads(data)
@@ -440,7 +445,7 @@ class Rest:
         self.world.touch()
         return self.world.commands
 
-    def _interaction(self, request: web.Request) -> Any:
+    def _interaction(self, request: web.Request) -> Interaction:
         interaction = self.world.interactions.get(request.match_info["token"])
         if interaction is None:
             raise UNKNOWN_INTERACTION
@@ -469,7 +474,7 @@ class Rest:
             return {"interaction": shown, "resource": {"type": body["type"]}}
         return None
 
-    def _hook_message(self, interaction: Any, body: Payload) -> Payload:
+    def _hook_message(self, interaction: Interaction, body: Payload) -> Payload:
         self._check(body, empty=True)
         if "allowed_mentions" not in body:
             self.world.violation("an interaction's message without allowed_mentions")

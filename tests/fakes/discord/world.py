@@ -279,7 +279,31 @@ class World:
             parent.guild,
             thread.id,
         )
+        if message:
+            self._mark_start(thread, parent.messages[message])
         return thread.id
+
+    def _mark_start(self, thread: Channel, starter: Payload) -> None:
+        """Put what stands for the starter message, which itself stays in the parent, into a thread."""
+        marker: Payload = {
+            **starter,
+            "id": str(self.snowflake()),
+            "channel_id": str(thread.id),
+            "content": "",
+            "attachments": [],
+            "type": STARTER,
+            "flags": 0,
+            "message_reference": {
+                "type": 0,
+                "message_id": starter["id"],
+                "channel_id": starter["channel_id"],
+                "guild_id": str(thread.guild),
+            },
+        }
+        marker.pop("thread", None)
+        thread.messages[int(marker["id"])] = marker
+        thread.last = int(marker["id"])
+        self.emit("MESSAGE_CREATE", self.for_gateway(marker), thread.guild, thread.id)
 
     def archive(self, thread: int, locked: bool = False, ago_s: float = 0) -> None:
         """Close a thread."""
@@ -621,12 +645,13 @@ class World:
         self.emit("MESSAGE_DELETE_BULK", payload, place.guild, channel)
 
     def messages(self, channel: int, by_bot: bool | None = None) -> list[Payload]:
-        """What is in a channel, oldest first."""
+        """What was said in a channel, oldest first."""
         if channel not in self.channels:
             return []
         return [
             message
             for message in self.channels[channel].messages.values()
+            if message["type"] in (DEFAULT, REPLY)
             if by_bot is None or (message["author"]["id"] == str(self.bot.id)) is by_bot
         ]
 
