@@ -166,7 +166,7 @@ def _record(c: sa.Connection, said: Said, change: Change, claimant: Claimant) ->
     settings = settings_of(session)
     stopping = None
     if turn is not None:
-        settings = _apply(c, session, change, ask.position)
+        settings = _apply(c, session, change, ask.position, added)
         if change.stop and session.running_turn:
             ask_to_stop(c, session)
             stopping = session.running_turn
@@ -258,7 +258,7 @@ def _receipt(turn: int | None, state: str) -> Receipt:
     return Receipt.ANSWERING if state == "running" else Receipt.QUEUED
 
 
-def _apply(c: sa.Connection, session: Any, change: Change, position: int) -> ThreadSettings:
+def _apply(c: sa.Connection, session: Any, change: Change, position: int, added: int = 0) -> ThreadSettings:
     """Carry out what the command changes of the session; its settings from now on."""
     values: dict[str, Any] = {
         name: value for name in ("model", "persona", "paused") if (value := getattr(change, name)) is not None
@@ -274,7 +274,7 @@ def _apply(c: sa.Connection, session: Any, change: Change, position: int) -> Thr
         paused=values.get("paused", now.paused),
         fresh_from=values.get("fresh_from", now.fresh_from),
         complete_from=now.complete_from,
-        messages=now.messages + 1,
+        messages=now.messages + added,
     )
 
 
@@ -343,7 +343,7 @@ def _delete(c: sa.Connection, deleted: Deleted) -> bool:
         return False
     place = {"session": session.id, "place": deleted.position}
     reply = c.execute(_PARTS_OF_REPLY_AT, place).all()
-    if len(reply) > 1:
+    if reply:
         return _cut_out(c, session.id, reply, deleted.position)
     message = c.execute(_MESSAGE_AT, place).first()
     if message is None:
@@ -356,7 +356,7 @@ def _delete(c: sa.Connection, deleted: Deleted) -> bool:
 
 
 def _cut_out(c: sa.Connection, session_id: int, reply: Sequence[Any], position: int) -> bool:
-    """One post of a reply of several is gone: so is its share of the text."""
+    """A post of a reply is gone: so is its share of the text, and with the last one the reply."""
     gone = next(i for i, part in enumerate(reply) if part.position == position)
     start = reply[gone - 1].end if gone else 0
     length = max(0, reply[gone].end - start)
@@ -373,8 +373,12 @@ def _cut_out(c: sa.Connection, session_id: int, reply: Sequence[Any], position: 
     if message is None:
         return False
     text = message.text[:start] + message.text[start + length :]
-    c.execute(sa.update(messages).where(messages.c.id == message.id).values(text=text))
-    _changed_at(c, session_id, message.position)
+    empty = len(reply) == 1 or not text.strip()
+    if empty:
+        c.execute(_ERASE, {"message": message.id})
+    else:
+        c.execute(sa.update(messages).where(messages.c.id == message.id).values(text=text))
+    _changed_at(c, session_id, message.position, added=-int(empty))
     return True
 
 
