@@ -9,7 +9,7 @@ identifiers, so no engine's syntax can occur in them.
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from storage.stemmer import stem
@@ -76,6 +76,11 @@ class Pieces:
     """What the index holds for it."""
     joined: str = ""
     """The names of an identifier or a path without their connectors; "" for a single word."""
+    written: str = field(init=False)
+    """The words in a row."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "written", " ".join(self.words))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,22 +110,20 @@ def composed(text: str) -> str:
 def chunks(text: str) -> Iterator[Chunk]:
     """The chunks of a composed text, in order."""
     for match in _pattern(text).finditer(text):
-        yield Chunk(match.start(), match.end(), _pieces(match[0]))
+        yield Chunk(match.start(), match.end(), _taken_apart(match[0]))
 
 
 def analyse(text: str) -> Analysis:
     """Everything that `text` is found by."""
-    words: list[str] = []
-    extras: dict[str, None] = {}
-    terms: set[str] = set()
     text = composed(text)
-    for chunk in _pattern(text).findall(text):
-        pieces = _pieces(chunk)
-        words.extend(pieces.words)
-        terms |= pieces.terms
-        if pieces.extras:
-            extras.update(dict.fromkeys(pieces.extras))
-    return Analysis(frozenset(terms), f" {' | '.join((' '.join(words), *extras))} ")
+    pieces = [
+        _remembered(chunk) if len(chunk) <= _LONGEST_REMEMBERED else _taken_apart(chunk)
+        for chunk in _pattern(text).findall(text)
+    ]
+    words = " ".join([piece.written for piece in pieces])
+    extras = dict.fromkeys([extra for piece in pieces if piece.extras for extra in piece.extras])
+    terms: frozenset[str] = frozenset().union(*[piece.terms for piece in pieces])
+    return Analysis(terms, f" {' | '.join((words, *extras))} ")
 
 
 def fold(text: str) -> str:
@@ -146,10 +149,6 @@ def _is_accent(character: str) -> bool:
 def _pattern(text: str) -> re.Pattern[str]:
     """What finds the chunks of `text`: nine of ten texts need the small pattern only."""
     return _ASCII_CHUNK if text.isascii() else _CHUNK
-
-
-def _pieces(chunk: str) -> Pieces:
-    return _remembered(chunk) if len(chunk) <= _LONGEST_REMEMBERED else _taken_apart(chunk)
 
 
 @lru_cache(maxsize=_REMEMBERED_CHUNKS)

@@ -15,8 +15,9 @@ Term = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 search_tail = sa.Table(
     "search_tail",
     metadata,
-    sa.Column("session_id", Id, primary_key=True, autoincrement=False),
-    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("session_id", Id, nullable=False),
+    sa.Column("position", sa.BigInteger, nullable=False),
     sa.Column("platform", sa.String, nullable=False),
     sa.Column("workspace", sa.String, nullable=False),
     sa.Column("channel", sa.String, nullable=False),
@@ -25,6 +26,7 @@ search_tail = sa.Table(
     sa.Column("sent_us", sa.BigInteger, nullable=False, comment="microseconds since 1970"),
     sa.Column("terms", sa.Text, nullable=False, comment="between spaces"),
     sa.Column("stream", sa.Text, nullable=False, comment="words in order, between spaces"),
+    sa.UniqueConstraint("session_id", "position", name="uq_search_tail_place"),
 )
 
 search_places = sa.Table(

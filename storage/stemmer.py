@@ -7,9 +7,6 @@ and whoever wrote the exact word is ranked first.
 """
 
 import re
-from functools import lru_cache
-
-_REMEMBERED_WORDS = 8192
 
 _IRREGULAR = {
     form: word
@@ -77,13 +74,15 @@ _ENDINGS = (
     "ate", "iti", "ous", "ive", "ize", "al", "er", "ic", "ou",
 )  # fmt: skip
 
+_ANY_LONG = tuple(suffix for suffix, _ in _LONG_SUFFIXES)
+_ANY_MIDDLE = tuple(suffix for suffix, _ in _MIDDLE_SUFFIXES)
+
 _PLAIN = re.compile(r"[a-z]{3,40}")
 _VOWEL = re.compile(r"[aeiou]|(?<=[^aeiou])y")
 _SYLLABLE = re.compile(r"(?:[aeiou]|(?<=[^aeiou])y)+(?:[^aeiouy]|(?<=[aeiou])y)")
 _SHORT_END = re.compile(r"(?:^|.*[^aeiouy]|.*[aeiou]y)[^aeiou][aeiouy][^aeiouwxy]$")
 
 
-@lru_cache(maxsize=_REMEMBERED_WORDS)
 def stem(word: str) -> str:
     """The stem of a folded word; the word itself where it is not made of a to z."""
     if not _PLAIN.fullmatch(word):
@@ -92,12 +91,17 @@ def stem(word: str) -> str:
     if len(word) < 3:
         return word
     word = _without_plural(word)
-    word = _without_past(word)
+    if word.endswith(("ed", "ing")):
+        word = _without_past(word)
     if word.endswith("y") and len(word) > 2 and word[-2] not in "aeiou":
         word = word[:-1] + "i"
-    word = _shortened(word, _LONG_SUFFIXES)
-    word = _shortened(word, _MIDDLE_SUFFIXES)
-    return _tidied(_without_ending(word))
+    if word.endswith(_ANY_LONG):
+        word = _shortened(word, _LONG_SUFFIXES)
+    if word.endswith(_ANY_MIDDLE):
+        word = _shortened(word, _MIDDLE_SUFFIXES)
+    if word.endswith(_ENDINGS):
+        word = _without_ending(word)
+    return _tidied(word) if word.endswith(("e", "ll")) else word
 
 
 def _measure(part: str) -> int:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from storage.clauses import clauses_of, phrase_clause
 from storage.database import Database
-from storage.search import Found, Wanted, find
-from storage.search_index import FILE, LINK, Entry, Place, author_term, index, seal, unindex
+from storage.search.clauses import clauses_of, phrase_clause
+from storage.search.find import find
+from storage.search.index import FILE, LINK, Entry, Place, author_term, index, seal, unindex
+from storage.search.wanted import Found, Wanted
 from storage.search_tables import search_buckets, search_docs, search_places, search_tail, search_terms
 from storage.tables import metadata
 from tests.databases import archive_url, database, postgres_server  # noqa: F401 - fixtures

@@ -1,21 +1,22 @@
 """Which of a bucket's messages hold a term, as bytes and as the bits of an integer. Pure."""
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 SLOTS = 1024
 """Messages in a bucket."""
 _BITMAP_BYTES = SLOTS // 8
 
 
-def pack(slots: Iterable[int]) -> bytes:
-    """Two bytes a slot; a bitmap where that is no longer. Reads back by length alone."""
-    numbers = sorted(slots)
-    if len(numbers) * 2 < _BITMAP_BYTES:
-        return struct.pack(f"<{len(numbers)}H", *numbers)
+def pack(slots: Sequence[int]) -> bytes:
+    """Two bytes a slot; a bitmap where that is no longer. Reads back by length alone. Each slot once."""
+    if len(slots) == 1:
+        return slots[0].to_bytes(2, "little")
+    if len(slots) * 2 < _BITMAP_BYTES:
+        return struct.pack(f"<{len(slots)}H", *slots)
     bits = 0
-    for number in numbers:
-        bits |= 1 << number
+    for slot in slots:
+        bits |= 1 << slot
     return bits.to_bytes(_BITMAP_BYTES, "little")
 
 

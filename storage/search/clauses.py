@@ -10,7 +10,7 @@ LONGEST_TYPO_WORD = 24
 SHORTEST_TYPO_WORD = 4
 
 _ALPHABETS = (
-    "abcdefghijklmnopqrstuvwxyz0123456789",
+    "abcdefghijklmnopqrstuvwxyz",
     "αβγδεζηθικλμνξοπρσςτυφχψω",
     "абвгдежзиклмнопрстуфхцчшщъыьэюяіїєґ",
     "אבגדהוזחטיכךלמםנןסעפףצץקרשת",

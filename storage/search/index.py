@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from storage.analyser import analyse
+from storage.search.among import among
+from storage.search.slots import SLOTS, bits_of, highest_first, pack, pack_places
 from storage.search_tables import search_buckets, search_docs, search_places, search_tail, search_terms
-from storage.slots import SLOTS, bits_of, highest_first, pack, pack_places
 
 LINK: Final = "!link"
 FILE: Final = "!file"
@@ -18,13 +19,9 @@ FILE: Final = "!file"
 _SPACE = re.compile(r"\s")
 _A_LINK = re.compile(r"https?://\S")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LOOKUP = 500
-T = TypeVar("T")
-"""Values in one IN list."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where something was said, as far as the right to read it goes."""
 
     platform: str
@@ -119,20 +116,19 @@ def unindex(c: sa.Connection, session_id: int, position: int, text: str) -> None
 
 def _clear(c: sa.Connection, bucket: int, slot: int, terms: Sequence[str]) -> None:
     held = search_terms.c
-    for some in by_lookup(terms):
-        rows = c.execute(
-            sa.select(held.term, held.slots)
-            .where(held.term.in_(some), held.bucket == bucket)
-            .order_by(held.term)
-            .with_for_update()
-        ).all()
-        for term, slots in rows:
-            here = (held.term == term, held.bucket == bucket)
-            left = bits_of(slots) & ~(1 << slot)
-            if left:
-                c.execute(sa.update(search_terms).where(*here).values(slots=pack(highest_first(left))))
-            else:
-                c.execute(sa.delete(search_terms).where(*here))
+    rows = c.execute(
+        sa.select(held.term, held.slots)
+        .where(among(c, held.term, terms), held.bucket == bucket)
+        .order_by(held.term)
+        .with_for_update()
+    ).all()
+    for term, slots in rows:
+        here = (held.term == term, held.bucket == bucket)
+        left = bits_of(slots) & ~(1 << slot)
+        if left:
+            c.execute(sa.update(search_terms).where(*here).values(slots=pack([*highest_first(left)])))
+        else:
+            c.execute(sa.delete(search_terms).where(*here))
 
 
 def seal(c: sa.Connection, least: int = SLOTS) -> bool:
@@ -163,7 +159,7 @@ def _taken_from_tail(c: sa.Connection) -> list[Any]:
     rows = c.execute(
         sa.select(search_tail).order_by(*order).limit(SLOTS).with_for_update(skip_locked=True)
     ).all()
-    c.execute(_TAKE_TAIL, [{"session": row.session_id, "place": row.position} for row in rows])
+    c.execute(sa.delete(search_tail).where(among(c, tail.id, [row.id for row in rows])))
     return list(rows)
 
 
@@ -187,13 +183,23 @@ def _write_bucket(c: sa.Connection, bucket: int, rows: Sequence[Any]) -> None:
         },
     )
     c.execute(sa.insert(search_docs), [_doc_row(bucket, slot, row) for slot, row in enumerate(rows)])
-    c.execute(
-        sa.insert(search_terms),
-        [
-            {"term": term, "bucket": bucket, "slots": pack(slots)}
-            for term, slots in sorted(_slots_by_term(rows).items())
-        ],
-    )
+    _insert_terms(c, bucket, sorted(_slots_by_term(rows).items()))
+
+
+def _insert_terms(c: sa.Connection, bucket: int, slots: Sequence[tuple[str, list[int]]]) -> None:
+    """Thousands of rows at once, past what SQLAlchemy does for each."""
+    if c.dialect.name == "postgresql":
+        terms, packed = [term for term, _ in slots], [pack(held) for _, held in slots]
+        c.exec_driver_sql(
+            "INSERT INTO search_terms (term, bucket, slots) "
+            "SELECT term, $1, slots FROM unnest($2::varchar[], $3::bytea[]) AS u (term, slots)",
+            (bucket, terms, packed),
+        )
+    else:
+        c.exec_driver_sql(
+            "INSERT INTO search_terms (term, bucket, slots) VALUES (?, ?, ?)",
+            [(term, bucket, pack(held)) for term, held in slots],
+        )
 
 
 def _doc_row(bucket: int, slot: int, row: Any) -> dict[str, Any]:
@@ -223,14 +229,8 @@ def _numbers_of(c: sa.Connection, places: set[Place]) -> dict[Place, int]:
     """The number of each place, given to it now if it had none."""
     numbers = place_numbers(c, places)
     missing = [place for place in places if place not in numbers]
-    for place in sorted(missing, key=lambda p: (p.platform, p.workspace, p.channel, p.thread)):
-        row = {
-            "platform": place.platform,
-            "workspace": place.workspace,
-            "channel": place.channel,
-            "thread": place.thread,
-        }
-        numbers[place] = c.scalar(sa.insert(search_places).returning(search_places.c.id), row)
+    for place in sorted(missing):
+        numbers[place] = c.scalar(sa.insert(search_places).returning(search_places.c.id), place._asdict())
     return numbers
 
 
@@ -240,18 +240,11 @@ def place_numbers(c: sa.Connection, places: Iterable[Place]) -> dict[Place, int]
     channels: dict[tuple[str, str], set[str]] = {}
     for place in wanted:
         channels.setdefault((place.platform, place.workspace), set()).add(place.channel)
-    found = {}
     known = search_places.c
+    columns = (known.id, known.platform, known.workspace, known.channel, known.thread)
+    found: dict[Place, int] = {}
     for (platform, workspace), names in channels.items():
-        for some in by_lookup(sorted(names)):
-            rows = c.execute(
-                sa.select(search_places).where(
-                    known.platform == platform, known.workspace == workspace, known.channel.in_(some)
-                )
-            )
-            found.update({_place_of(row): row.id for row in rows})
-    return {place: number for place, number in found.items() if place in wanted}
-
-
-def by_lookup(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    return (values[i : i + _LOOKUP] for i in range(0, len(values), _LOOKUP))
+        here = (known.platform == platform, known.workspace == workspace)
+        rows = c.execute(sa.select(*columns).where(*here, among(c, known.channel, sorted(names))))
+        found.update((Place(*place), number) for number, *place in rows if tuple(place) in wanted)
+    return found

@@ -1,0 +1,212 @@
+"""Searching the buckets: the newest first, a page of them at a time, their messages as bits of integers."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from storage.search.among import among
+from storage.search.checks import Checks, in_time
+from storage.search.clauses import Clause, Way
+from storage.search.index import microseconds, place_numbers
+from storage.search.slots import SLOTS, bits_of, highest_first, places_of
+from storage.search.wanted import Candidate, Catch, Wanted
+from storage.search_tables import search_buckets, search_docs, search_terms
+
+_FIRST_BUCKETS = 16
+_MOST_BUCKETS = 256
+_AT_ONCE = 300
+"""Messages that are looked at together."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    """One bucket's messages that have all terms, as bits."""
+
+    number: int
+    fitting: int
+    by_way: Mapping[tuple[Clause, Way], int]
+
+
+def search_sealed(c: sa.Connection, wanted: Wanted, catch: Catch) -> None:
+    """Add to `catch` what fits in the buckets, newest first, until there is enough."""
+    clauses = _known_clauses(c, wanted)
+    if clauses is None:
+        return
+    numbers = frozenset(place_numbers(c, wanted.places).values())
+    checks = Checks(wanted)
+    for numbers_of_buckets in _pages(c, wanted, clauses):
+        if catch.enough():
+            catch.whole = False
+            return
+        buckets = _matched(c, clauses, wanted, numbers_of_buckets)
+        by_number = {bucket.number: bucket for bucket in buckets if bucket.fitting}
+        spots = _allowed_spots(c, by_number, numbers)
+        for some in (spots[at : at + _AT_ONCE] for at in range(0, len(spots), _AT_ONCE)):
+            if catch.enough():
+                catch.whole = False
+                return
+            catch.looked_at += len(some)
+            catch.add(_checked(c, some, wanted, checks, by_number))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The clauses as far as the index knows their terms, and the one that is rarest."""
+
+    clauses: tuple[tuple[Clause, tuple[Way, ...]], ...]
+    drivers: frozenset[str]
+    """Every message that fits has one of these terms; empty: any message may fit."""
+
+
+def _known_clauses(c: sa.Connection, wanted: Wanted) -> _Known | None:
+    """None when some clause has no term in any bucket."""
+    asked = [[way.terms for way in clause.ways] for clause in wanted.clauses]
+    asked += [[frozenset((author,)) for author in sorted(wanted.authors)]] if wanted.authors else []
+    asked += [[frozenset((trait,))] for trait in sorted(wanted.traits)]
+    counts = counts_of(c, {term for ways in asked for terms in ways for term in terms})
+    driver: tuple[int, frozenset[str]] | None = None
+    for ways in asked:
+        rarest = [min(terms, key=lambda t: (counts.get(t, 0), t)) for terms in ways]
+        rarest = [term for term in rarest if counts.get(term, 0)]
+        if not rarest:
+            return None
+        cost = sum(counts[term] for term in rarest)
+        if driver is None or cost < driver[0]:
+            driver = (cost, frozenset(rarest))
+    known = tuple(
+        (clause, tuple(way for way in clause.ways if all(counts.get(term) for term in way.terms)))
+        for clause in wanted.clauses
+    )
+    return _Known(known, driver[1] if driver else frozenset())
+
+
+def counts_of(c: sa.Connection, terms: Iterable[str]) -> dict[str, int]:
+    """In how many buckets each term is; those in none are left out."""
+    held = search_terms.c
+    query = sa.select(held.term, sa.func.count()).where(among(c, held.term, sorted(terms)))
+    return {row.term: row[1] for row in c.execute(query.group_by(held.term))}
+
+
+def _pages(c: sa.Connection, wanted: Wanted, known: _Known) -> Iterator[list[int]]:
+    """The buckets in which something may fit, newest first, in growing pages."""
+    number = search_terms.c.bucket if known.drivers else search_buckets.c.bucket
+    query = sa.select(number).order_by(number.desc())
+    if known.drivers:
+        query = query.where(among(c, search_terms.c.term, sorted(known.drivers)))
+        query = query.distinct() if len(known.drivers) > 1 else query
+    if wanted.after is not None:
+        query = query.where(number > microseconds(wanted.after) // 1000)
+    upto = _newest_bucket(c, wanted.before)
+    size = _FIRST_BUCKETS
+    while True:
+        page = query.limit(size) if upto is None else query.where(number <= upto).limit(size)
+        numbers = list(c.scalars(page))
+        if numbers:
+            yield numbers
+        if len(numbers) < size:
+            return
+        upto, size = numbers[-1] - 1, min(size * 2, _MOST_BUCKETS)
+
+
+def _newest_bucket(c: sa.Connection, before: datetime | None) -> int | None:
+    """The newest bucket with a message from before then; -1 if there is none, None without a limit."""
+    if before is None:
+        return None
+    bucket = search_buckets.c
+    newest = sa.select(sa.func.max(bucket.bucket)).where(bucket.oldest_us < microseconds(before))
+    return c.scalar(newest) or -1
+
+
+def _matched(c: sa.Connection, known: _Known, wanted: Wanted, numbers: Sequence[int]) -> list[_Bucket]:
+    """What of these buckets has all terms, bucket by bucket in the order given."""
+    terms = {term for _, ways in known.clauses for way in ways for term in way.terms}
+    terms |= wanted.authors | wanted.traits
+    excluded = [way.terms for clause in wanted.without for way in clause.ways if not way.pattern]
+    terms.update(*excluded)
+    bits = _bits(c, terms, numbers)
+    return [_match(bits.get(number, {}), known, wanted, excluded, number) for number in numbers]
+
+
+def _match(
+    bits: Mapping[str, int],
+    known: _Known,
+    wanted: Wanted,
+    excluded: Sequence[frozenset[str]],
+    number: int,
+) -> _Bucket:
+    fitting = (1 << SLOTS) - 1
+    by_way = {}
+    for clause, ways in known.clauses:
+        of_clause = 0
+        for way in ways:
+            by_way[clause, way] = _all_of(bits, way.terms)
+            of_clause |= by_way[clause, way]
+        fitting &= of_clause
+    for trait in wanted.traits:
+        fitting &= bits.get(trait, 0)
+    if wanted.authors:
+        fitting &= _any_of(bits, wanted.authors)
+    for terms in excluded:
+        fitting &= ~_all_of(bits, terms)
+    return _Bucket(number, fitting, by_way)
+
+
+def _all_of(bits: Mapping[str, int], terms: Iterable[str]) -> int:
+    result = (1 << SLOTS) - 1
+    for term in terms:
+        result &= bits.get(term, 0)
+    return result
+
+
+def _any_of(bits: Mapping[str, int], terms: Iterable[str]) -> int:
+    result = 0
+    for term in terms:
+        result |= bits.get(term, 0)
+    return result
+
+
+def _bits(c: sa.Connection, terms: Iterable[str], numbers: Sequence[int]) -> dict[int, dict[str, int]]:
+    held = search_terms.c
+    query = sa.select(held.bucket, held.term, held.slots).where(
+        among(c, held.term, sorted(terms)), among(c, held.bucket, numbers)
+    )
+    bits: dict[int, dict[str, int]] = {}
+    for number, term, slots in c.execute(query):
+        bits.setdefault(number, {})[term] = bits_of(slots)
+    return bits
+
+
+def _allowed_spots(c: sa.Connection, buckets: Mapping[int, _Bucket], allowed: frozenset[int]) -> list[int]:
+    """Where the messages are that have all terms and that the asker may read, newest first."""
+    column = search_buckets.c
+    query = sa.select(column.bucket, column.places).where(among(c, column.bucket, list(buckets)))
+    spots = []
+    for number, packed in c.execute(query.order_by(column.bucket.desc())) if buckets else ():
+        places = places_of(packed)
+        size = len(places)
+        fitting = buckets[number].fitting & ((1 << size) - 1)
+        spots += [number * SLOTS + slot for slot in highest_first(fitting) if places[slot] in allowed]
+    return spots
+
+
+def _checked(
+    c: sa.Connection, spots: Sequence[int], wanted: Wanted, checks: Checks, buckets: Mapping[int, _Bucket]
+) -> Iterator[Candidate]:
+    """The messages at `spots` that hold the phrases too."""
+    doc = search_docs.c
+    query = sa.select(doc.session_id, doc.position, doc.sent_us, doc.spot, *checks.columns(doc.stream)).where(
+        doc.spot.in_(spots), *in_time(doc.sent_us, wanted)
+    )
+    if wanted.session_id is not None:
+        query = query.where(doc.session_id == wanted.session_id)
+    for row in c.execute(query):
+        bucket, slot = buckets[row.spot // SLOTS], row.spot % SLOTS
+        candidate = checks.candidate(row, lambda clause, way, b=bucket, s=slot: _has(b, clause, way, s))  # type: ignore[misc]
+        if candidate:
+            yield candidate
+
+
+def _has(bucket: _Bucket, clause: Clause, way: Way, slot: int) -> bool:
+    return bool(bucket.by_way.get((clause, way), 0) >> slot & 1)

@@ -1,0 +1,68 @@
+"""Looking words and phrases up in a message's stream, where terms alone do not tell."""
+
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from storage.search.clauses import Clause, Way
+from storage.search.index import microseconds
+from storage.search.wanted import Candidate, Wanted
+
+
+class holds(FunctionElement[bool]):  # noqa: N801 - reads as the SQL function that it is
+    """Whether a text column holds a string."""
+
+    type = sa.Boolean()
+    inherit_cache = True
+
+
+@compiles(holds, "sqlite")
+def _holds_sqlite(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"(instr({compiler.process(element.clauses, **kw)}) > 0)"
+
+
+@compiles(holds, "postgresql")
+def _holds_postgresql(element: Any, compiler: Any, **kw: Any) -> str:
+    return f"(strpos({compiler.process(element.clauses, **kw)}) > 0)"
+
+
+class Checks:
+    """The strings that are looked up in each candidate's stream, each of them once."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.clauses = wanted.clauses
+        self.without = [w.pattern for clause in wanted.without for w in clause.ways if w.pattern]
+        together = "".join(clause.exact[:-1] for clause in wanted.clauses) + " "
+        self.together = together if len(wanted.clauses) > 1 else ""
+        ways = [way.pattern for clause in wanted.clauses for way in clause.ways]
+        asked = [*ways, *(clause.exact for clause in wanted.clauses), self.together, *self.without]
+        self.patterns = list(dict.fromkeys(pattern for pattern in asked if pattern))
+
+    def columns(self, stream: sa.Column[str]) -> list[sa.ColumnElement[bool]]:
+        """To be selected last of all columns, for `candidate`."""
+        return [holds(stream, pattern).label(f"holds_{n}") for n, pattern in enumerate(self.patterns)]
+
+    def candidate(self, row: Any, fits: Callable[[Clause, Way], bool]) -> Candidate | None:
+        """The message of `row` if every clause has a way that fits; `fits` knows of terms alone."""
+        flags = dict(zip(self.patterns, row[-len(self.patterns) :] if self.patterns else (), strict=True))
+        for clause in self.clauses:
+            if not any(flags[way.pattern] if way.pattern else fits(clause, way) for way in clause.ways):
+                return None
+        if any(flags[pattern] for pattern in self.without):
+            return None
+        exact = tuple(bool(flags[clause.exact]) for clause in self.clauses)
+        in_order = bool(self.together and flags[self.together])
+        return Candidate(row.session_id, row.position, row.sent_us, exact, in_order)
+
+
+def in_time(column: sa.Column[int], wanted: Wanted) -> list[sa.ColumnElement[bool]]:
+    """That a time in microseconds is as wanted."""
+    conditions = []
+    if wanted.after is not None:
+        conditions.append(column >= microseconds(wanted.after))
+    if wanted.before is not None:
+        conditions.append(column < microseconds(wanted.before))
+    return conditions

@@ -1,0 +1,104 @@
+"""What is searched for, and what a search gives: the values that the pieces of the search share."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from storage.search.clauses import Clause
+from storage.search.index import Place
+
+ENOUGH_MESSAGES = 256
+ENOUGH_SESSIONS = 40
+"""Searching stops when it has so many messages in so many sessions: the newest."""
+MOST_MESSAGES = 1024
+"""Searching stops here however few sessions they are in."""
+MOST_LOOKED_AT = 8192
+"""Messages whose words are all there, but not in the order that was asked, are looked at so often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is searched for. All of it must fit; with nothing but places, the newest messages do."""
+
+    places: frozenset[Place]
+    """Where the asker may read; nothing from anywhere else is shown or counted."""
+    clauses: tuple[Clause, ...] = ()
+    without: tuple[Clause, ...] = ()
+    authors: frozenset[str] = frozenset()
+    """Said by one of these, as terms; empty for anybody."""
+    traits: frozenset[str] = frozenset()
+    """`LINK`, `FILE`."""
+    after: datetime | None = None
+    """Sent then or later."""
+    before: datetime | None = None
+    """Sent earlier than this."""
+    session_id: int | None = None
+    """In this session alone; None for all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A message that fits, the best of its session."""
+
+    session_id: int
+    position: int
+    sent_us: int
+    score: float
+    others: int
+    """How many more of this session's messages fit, among those that were looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search gave."""
+
+    hits: tuple[Hit, ...]
+    """At most one a session, best first."""
+    whole: bool
+    """False: older messages may fit too. Asking with `before` finds them."""
+    terms: frozenset[str]
+    """What is to be marked in the messages: terms of the analyser."""
+    respelled: bool = False
+    """Nothing fitted as typed; these hold words one typo away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A message that fits, before it is ranked."""
+
+    session_id: int
+    position: int
+    sent_us: int
+    exact: tuple[bool, ...]
+    """For each clause, whether the message holds it just as typed."""
+    in_order: bool
+
+
+@dataclass(slots=True)
+class Catch:
+    """What one search has found so far."""
+
+    by_place: dict[tuple[int, int], Candidate] = field(default_factory=dict)
+    sessions: set[int] = field(default_factory=set)
+    looked_at: int = 0
+    whole: bool = True
+
+    def add(self, candidates: Iterable[Candidate]) -> None:
+        """Each message once, however often it comes."""
+        for candidate in candidates:
+            self.by_place[candidate.session_id, candidate.position] = candidate
+            self.sessions.add(candidate.session_id)
+
+    def enough(self) -> bool:
+        """Whether looking further is of no use to anybody."""
+        many = len(self.by_place)
+        return (
+            many >= MOST_MESSAGES
+            or self.looked_at >= MOST_LOOKED_AT
+            or (many >= ENOUGH_MESSAGES and len(self.sessions) >= ENOUGH_SESSIONS)
+        )
+
+    def candidates(self) -> list[Candidate]:
+        """The newest of them, newest first."""
+        newest = sorted(self.by_place.values(), key=lambda x: (-x.sent_us, x.session_id, x.position))
+        return newest[:MOST_MESSAGES]
