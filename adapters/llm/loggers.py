@@ -11,6 +11,7 @@ VENDORS = (
     "langchain",
     "langchain_core",
     "langchain_openai",
+    "langsmith",
 )
 """At debug they log whole requests; at info each request; their warnings may quote what a server answered."""
 

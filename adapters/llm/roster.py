@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bot.domain import Chunk, Delta, ModelCard, Prompt, Restart, Usage
 
 from .failures import FOR_THE_OPERATOR, Failed
+from .loggers import quiet_loggers
 from .models import ModelSettings
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ class Roster:
         # What was imported stays for good. A full collection that looks at it each time holds up everything
         # else for a tenth of a second.
         gc.freeze()
+        quiet_loggers()  # the import obeys OPENAI_LOG, whatever was set before
         return Bench(tuple(self._models.values()), self._pace_s)
 
 

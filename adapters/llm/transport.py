@@ -101,11 +101,8 @@ class _Body(httpx2.AsyncByteStream):
             return await self._response.content.readany()
 
     async def aclose(self) -> None:
-        """Give the connection back if the body was read to its end; else cut it, so that the server stops."""
-        if self._response.content.at_eof():
-            self._response.release()
-        else:
-            self._response.close()
+        """Cut the connection, so that the server stops; one that was read to its end is not ours any more."""
+        self._response.close()
 
 
 class _Events(_Body):

@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import logging
+import os
 import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from adapters.llm.chat import UNSEEN
-from adapters.llm.loggers import quiet_loggers
+from adapters.llm.loggers import VENDORS, quiet_loggers
 from adapters.llm.models import ModelSettings
 from adapters.llm.roster import Patience, Roster
 from bot.domain import Chunk, Delta, Finished, Picture, Prompt, PromptMessage, Restart, Role
@@ -224,9 +226,11 @@ async def test_thoughts_are_not_shown(server: FakeOpenAI, roster: Roster) -> Non
 async def test_an_answer_whose_connection_is_cut_after_its_end_is_whole(
     server: FakeOpenAI, roster: Roster
 ) -> None:
-    server.answers.append(Script(text="Complete.", unfinished_body=True))
-    chunks = await ask(roster)
-    assert shown(chunks) == "Complete."
+    server.answers.append(Script(deltas=["Now", " complete."], hold_after=1, unfinished_body=True))
+    async with aclosing(roster.stream(prompt(), "")) as chunks:
+        assert await anext(chunks) == Delta("Now")
+        server.release()  # so that the end comes together with the cut
+        assert shown([chunk async for chunk in chunks]) == " complete."
     assert len(server.requests) == 1
 
 
@@ -482,6 +486,8 @@ async def test_connections_are_used_again(server: FakeOpenAI, roster: Roster) ->
 async def test_neither_keys_nor_words_reach_a_log(
     server: FakeOpenAI, pair: Roster, caplog: pytest.LogCaptureFixture
 ) -> None:
+    for name in VENDORS:
+        caplog.set_level(logging.DEBUG, logger=name)  # and back again after the test
     quieted = quiet_loggers()
     caplog.set_level(logging.DEBUG)
     words = "the secret of the house"
@@ -496,6 +502,21 @@ async def test_neither_keys_nor_words_reach_a_log(
     assert words not in written
     assert KEY not in written
     assert not [each.name for each in caplog.records if each.name.split(".")[0] in quieted]
+
+
+async def test_openai_stays_quiet_whatever_its_own_variable_says() -> None:
+    code = """if True:
+        import asyncio, logging
+        from adapters.llm.models import ModelSettings
+        from adapters.llm.roster import Roster
+        asyncio.run(Roster([ModelSettings("small")], "small").warm())
+        print(logging.getLogger("openai").isEnabledFor(logging.WARNING))
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE, env={**os.environ, "OPENAI_LOG": "debug"}
+    )
+    written, _ = await process.communicate()
+    assert written.split() == [b"False"]
 
 
 async def test_an_error_carries_nothing_of_the_vendors(server: FakeOpenAI, roster: Roster) -> None:

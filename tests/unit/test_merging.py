@@ -28,6 +28,10 @@ def merged(*packets: bytes) -> list[dict[str, Any] | str]:
     return read(b"".join([*(merger.feed(packet) for packet in packets), merger.finish()]))
 
 
+def deltas(*packets: bytes) -> list[dict[str, Any]]:
+    return [each["choices"][0]["delta"] for each in merged(*packets) if isinstance(each, dict)]
+
+
 def read(stream: bytes) -> list[dict[str, Any] | str]:
     """The events of a stream by the letter of the specification; slow and obvious."""
     events: list[dict[str, Any] | str] = []
@@ -115,10 +119,21 @@ def test_what_is_not_text_keeps_its_place_and_its_bytes() -> None:
 
 
 def test_every_delta_of_ollama_has_a_role_and_a_time_of_its_own() -> None:
-    deltas = [
+    events = [
         {**event({"role": "assistant", "content": text}), "created": at} for at, text in enumerate("abc")
     ]
-    assert merged(sse(*deltas)) == [{**event({"role": "assistant", "content": "abc"}), "created": 0}]
+    assert merged(sse(*events)) == [{**event({"role": "assistant", "content": "abc"}), "created": 0}]
+
+
+@pytest.mark.parametrize("apart", [{"id": "chatcmpl-2"}, {"model": "n"}, {"system_fingerprint": "fp"}])
+def test_texts_of_different_answers_stay_apart(apart: dict[str, Any]) -> None:
+    stream = sse(event({"content": "a"}), {**event({"content": "b"}), **apart})
+    assert Merger().feed(stream) == stream
+
+
+def test_texts_of_different_choices_stay_apart() -> None:
+    stream = sse(event({"content": "a"}), event({"content": "b"}, index=1))
+    assert Merger().feed(stream) == stream
 
 
 def test_padding_and_the_remarks_of_a_filter_do_not_keep_texts_apart() -> None:
@@ -126,14 +141,16 @@ def test_padding_and_the_remarks_of_a_filter_do_not_keep_texts_apart() -> None:
         {**event({"content": text}, content_filter_results={"hate": {"filtered": False}}), "obfuscation": pad}
         for text, pad in (("a", "xyz"), ("b", "q"))
     ]
-    assert [each["choices"][0]["delta"] for each in merged(sse(*padded))] == [{"content": "ab"}]
+    assert deltas(sse(*padded)) == [{"content": "ab"}]
 
 
 def test_thoughts_are_merged_and_kept_apart_from_the_answer() -> None:
     thoughts = [event({"content": None, "reasoning_content": text}) for text in ("hm", "m")]
     answer = [event({"content": text}) for text in ("4", "2")]
-    deltas = [each["choices"][0]["delta"] for each in merged(sse(*thoughts, *answer))]
-    assert deltas == [{"content": None, "reasoning_content": "hmm"}, {"content": "42"}]
+    assert deltas(sse(*thoughts, *answer)) == [
+        {"content": None, "reasoning_content": "hmm"},
+        {"content": "42"},
+    ]
 
 
 def test_half_a_surrogate_pair_passes_untouched() -> None:
