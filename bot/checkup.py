@@ -31,6 +31,7 @@ async def open_checks(settings: Settings) -> AsyncIterator[list[doctor.Check]]:
             _archive(settings, stack),
             _hot(settings, stack),
             *_models(settings, stack),
+            *_discord(settings),
         ]
 
 
@@ -86,3 +87,19 @@ def _models(settings: Settings, stack: AsyncExitStack) -> Iterator[doctor.Check]
         roster = Roster([one], one.name, patience=Patience(tries=1))
         stack.push_async_callback(roster.close)
         yield doctor.model(roster, one.name, without_password(one.base_url))
+
+
+def _discord(settings: Settings) -> Iterator[doctor.Check]:
+    tried = f"asked {settings.discord.api_url}"
+
+    async def look() -> list[doctor.Finding]:
+        from adapters.discord.doctor import examine
+
+        token = settings.credentials.discord_token.get_secret_value()
+        return [
+            doctor.Finding(told.what, tried, told.found, told.advice, ok=told.well)
+            async for told in examine(token, settings.discord.api_url)
+        ]
+
+    if settings.discord_on:
+        yield doctor.Check("Discord", tried, look)

@@ -28,7 +28,7 @@ class Finding:
     ok: bool = True
 
 
-Look = Callable[[], Awaitable[Finding]]
+Look = Callable[[], Awaitable[Sequence[Finding]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +41,14 @@ class Check:
 
 
 async def examine(checks: Sequence[Check]) -> list[Finding]:
-    """Make every check, all at once; one finding each, in order."""
-    return list(await asyncio.gather(*(_made(check) for check in checks)))
+    """Make every check, all at once; what they found, in order."""
+    made = await asyncio.gather(*(_made(check) for check in checks))
+    return [finding for findings in made for finding in findings]
 
 
-async def _made(check: Check) -> Finding:
-    def failed(came_back: str, to_do: str) -> Finding:
-        return Finding(check.what, check.tried, came_back, to_do, ok=False)
+async def _made(check: Check) -> Sequence[Finding]:
+    def failed(came_back: str, to_do: str) -> Sequence[Finding]:
+        return [Finding(check.what, check.tried, came_back, to_do, ok=False)]
 
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_S):
@@ -66,9 +67,9 @@ def data_folder(path: Path) -> Check:
     """The data folder can be written."""
     tried = f"wrote a file to {path.absolute()}"
 
-    async def look() -> Finding:
+    async def look() -> Sequence[Finding]:
         await asyncio.to_thread(prepare_data_folder, path)
-        return Finding("data folder", tried, "it worked")
+        return [Finding("data folder", tried, "it worked")]
 
     return Check("data folder", tried, look)
 
@@ -77,17 +78,19 @@ def http_port(host: str, port: int) -> Check:
     """The HTTP server can listen, or is the one that does."""
     tried = f"listened on {host}, port {port}"
 
-    async def look() -> Finding:
+    async def look() -> Sequence[Finding]:
         try:
             server = await asyncio.start_server(_hang_up, host, port)
         except OSError as error:
             if error.errno == errno.EADDRINUSE and await _is_threadfly(host, port):
-                return Finding("http", tried, "Threadfly runs there already")
+                return [Finding("http", tried, "Threadfly runs there already")]
             said = "taken by another program" if error.errno == errno.EADDRINUSE else str(error.strerror)
-            return Finding("http", tried, said, "Set http.port and http.host to what is free here.", ok=False)
+            return [
+                Finding("http", tried, said, "Set http.port and http.host to what is free here.", ok=False)
+            ]
         server.close()
         await server.wait_closed()
-        return Finding("http", tried, "it is free")
+        return [Finding("http", tried, "it is free")]
 
     return Check("http", tried, look)
 
@@ -95,10 +98,10 @@ def http_port(host: str, port: int) -> Check:
 def probed(what: str, tried: str, probe: Callable[[], Awaitable[str]], to_do: str) -> Check:
     """A part that tells by itself: "" when all is well, else what is wrong with it."""
 
-    async def look() -> Finding:
+    async def look() -> Sequence[Finding]:
         if wrong := await probe():
-            return Finding(what, tried, wrong, to_do, ok=False)
-        return Finding(what, tried, "all is well")
+            return [Finding(what, tried, wrong, to_do, ok=False)]
+        return [Finding(what, tried, "all is well")]
 
     return Check(what, tried, look)
 
@@ -107,10 +110,10 @@ def model(port: Model, name: str, address: str) -> Check:
     """The model answers a prompt of one word."""
     what, tried = f"model {name}", f"asked it one word at {address}"
 
-    def failed(error: Exception, to_do: str) -> Finding:
-        return Finding(what, tried, _with_status(error), to_do, ok=False)
+    def failed(error: Exception, to_do: str) -> Sequence[Finding]:
+        return [Finding(what, tried, _with_status(error), to_do, ok=False)]
 
-    async def look() -> Finding:
+    async def look() -> Sequence[Finding]:
         try:
             said = await _first_answer(port, name)
         except ModelRefusedKey as error:
@@ -119,7 +122,7 @@ def model(port: Model, name: str, address: str) -> Check:
             return failed(error, "Set llm.model to a model of that server, and llm.base_url to its /v1.")
         except ThreadflyError as error:
             return failed(error, "See whether llm.base_url is right and its server runs.")
-        return Finding(what, tried, said)
+        return [Finding(what, tried, said)]
 
     return Check(what, tried, look)
 
@@ -127,9 +130,9 @@ def model(port: Model, name: str, address: str) -> Check:
 def offline_model() -> Check:
     """Nothing is configured, which is no failure."""
 
-    async def look() -> Finding:
+    async def look() -> Sequence[Finding]:
         to_do = "For real answers set OPENAI_API_KEY or OPENAI_BASE_URL."
-        return Finding("model", "nothing: no model is set", "the offline model answers", to_do)
+        return [Finding("model", "nothing: no model is set", "the offline model answers", to_do)]
 
     return Check("model", "nothing", look)
 

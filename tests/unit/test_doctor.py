@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import pytest
@@ -40,26 +40,26 @@ async def only(check: Check) -> Finding:
 
 
 async def test_every_check_is_made_and_one_that_breaks_is_a_finding() -> None:
-    async def well() -> Finding:
-        return Finding("a", "tried", "it worked")
+    async def well() -> Sequence[Finding]:
+        return [Finding("a", "tried", "it worked"), Finding("a", "tried more", "it worked")]
 
-    async def refused() -> Finding:
+    async def refused() -> Sequence[Finding]:
         raise ThreadflyError("the door is shut")
 
-    async def breaks() -> Finding:
+    async def breaks() -> Sequence[Finding]:
         raise RuntimeError("sesame")
 
     findings = await examine([Check("a", "t", well), Check("b", "t", refused), Check("c", "t", breaks)])
-    assert [finding.ok for finding in findings] == [True, False, False]
-    assert findings[1].came_back == "the door is shut"
-    assert findings[2].came_back.startswith("RuntimeError at ")
-    assert "sesame" not in findings[2].came_back
+    assert [finding.ok for finding in findings] == [True, True, False, False]
+    assert findings[2].came_back == "the door is shut"
+    assert findings[3].came_back.startswith("RuntimeError at ")
+    assert "sesame" not in findings[3].came_back
 
 
 async def test_one_that_is_silent_is_a_finding_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "CHECK_TIMEOUT_S", 0.01)
 
-    async def silent() -> Finding:
+    async def silent() -> Sequence[Finding]:
         await asyncio.Event().wait()
         raise AssertionError
 
