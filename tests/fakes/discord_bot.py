@@ -32,7 +32,7 @@ class Marks(Watermarks):
 
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str], int] = {}
-        self.fails = False
+        self._moved = asyncio.Condition()
 
     async def watermarks(self, platform: str, workspace: str) -> Mapping[str, int]:
         assert platform == "discord"
@@ -41,6 +41,14 @@ class Marks(Watermarks):
     async def advance(self, platform: str, workspace: str, channel: str, position: int) -> None:
         assert platform == "discord"
         self.kept[workspace, channel] = max(position, self.kept.get((workspace, channel), 0))
+        async with self._moved:
+            self._moved.notify_all()
+
+    async def reach(self, channel: int, position: int = 1) -> None:
+        """Wait until a channel's watermark is there."""
+        async with asyncio.timeout(WAIT_S), self._moved:
+            while self.of(channel) < position:
+                await self._moved.wait()
 
     def of(self, channel: int) -> int:
         """The watermark of a channel; 0 for none."""

@@ -71,6 +71,8 @@ class Socket:
         self._pack = PACKERS[compress]()
         self._outbox: asyncio.Queue[str] = asyncio.Queue()
         self.writer = asyncio.create_task(self._write())
+        self.dropped = False
+        """The end came from this side, which lets the session live."""
         self.dumb = False
         """A zombie: takes everything, answers nothing."""
 
@@ -89,6 +91,7 @@ class Socket:
 
     async def close(self, code: int) -> None:
         """End the connection with a close code."""
+        self.dropped = True
         self.writer.cancel()
         await self.ws.close(code=code)
 
@@ -181,7 +184,7 @@ class Gateway:
             socket.writer.cancel()
             if session is not None and session.socket is socket:
                 session.socket = None
-                if ws.close_code in (WSCloseCode.OK, WSCloseCode.GOING_AWAY):
+                if not socket.dropped and ws.close_code in (WSCloseCode.OK, WSCloseCode.GOING_AWAY):
                     self.sessions.pop(session.id, None)
             self.world.touch()
         return ws

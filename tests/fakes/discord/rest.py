@@ -108,6 +108,7 @@ class Rest:
     ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(request: web.Request) -> web.StreamResponse:
             self.calls.append(route)
+            self.world.touch()
             for index, (where, fault) in enumerate(self.faults):
                 if where == route:
                     del self.faults[index]

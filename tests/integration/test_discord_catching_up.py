@@ -1,0 +1,201 @@
+"""What was said while nobody listened is fetched, kept, and answered while it is young."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bot.domain import Addressed
+from tests.fakes.discord import FakeDiscord
+from tests.fakes.discord_bot import Core, Marks, connected
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeDiscord]:
+    async with FakeDiscord(pace=100.0) as discord:
+        yield discord
+        assert discord.violations == []
+
+
+@pytest.fixture
+def core() -> Core:
+    return Core(script=None)
+
+
+@pytest.fixture
+def marks() -> Marks:
+    return Marks()
+
+
+def mention(fake: FakeDiscord, text: str) -> str:
+    return f"<@{fake.bot.id}> {text}"
+
+
+async def pass_over(fake: FakeDiscord, marks: Marks) -> None:
+    """Be connected once, so that every place has a watermark."""
+    async with connected(fake, Core(script=None), marks):
+        for place in list(fake.channels.values()):
+            if place.guild and not place.archived:
+                await marks.reach(place.id)
+
+
+async def test_what_was_said_meanwhile_arrives_in_order(fake: FakeDiscord, core: Core, marks: Marks) -> None:
+    guild = fake.guild()
+    channel, ann = fake.channel(guild, "general"), fake.person("ann")
+    thread = fake.thread(channel, "talk")
+    fake.say(ann, thread, "before the bot came")
+    await pass_over(fake, marks)
+    asked = fake.say(ann, channel, mention(fake, "asked"))
+    said = [fake.say(ann, thread, str(number)) for number in range(250)]
+    async with connected(fake, core, marks):
+        await marks.reach(thread, said[-1])
+        await marks.reach(channel, asked)
+    in_thread = [event for event in core.said if event.key.thread == str(thread)]
+    assert [event.message.text for event in in_thread] == [str(number) for number in range(250)]
+    assert {event.message.position for event in core.said} == {asked, *said}
+    assert all(event.answer for event in core.said)
+
+
+async def test_a_caught_up_message_is_the_same_value_as_a_live_one(
+    fake: FakeDiscord, core: Core, marks: Marks
+) -> None:
+    guild = fake.guild()
+    channel, ann = fake.channel(guild, "general"), fake.person("ann")
+    fake.role(guild, "helpers", to=[ann])
+    await pass_over(fake, marks)
+    live = Core(script=None)
+    kept = dict(marks.kept)
+    async with connected(fake, live, marks):
+        fake.say(ann, channel, mention(fake, "hello"), files=[("a.txt", "text/plain", b"a")])
+        await live.heard(1)
+    marks.kept = kept
+    async with connected(fake, core, marks):
+        await core.heard(1)
+    assert core.said[0] == live.said[0]
+    assert core.said[0].groups
+
+
+async def test_places_that_did_not_move_are_not_read(fake: FakeDiscord, core: Core, marks: Marks) -> None:
+    guild = fake.guild()
+    ann = fake.person("ann")
+    channels = [fake.channel(guild, f"channel-{number}") for number in range(5)]
+    for channel in channels:
+        fake.say(ann, channel, "hello")
+    await pass_over(fake, marks)
+    assert "GET messages" not in fake.rest.calls
+    asked = fake.say(ann, channels[2], mention(fake, "hello"))
+    async with connected(fake, core, marks):
+        await marks.reach(channels[2], asked)
+    assert fake.rest.calls.count("GET messages") == 1
+
+
+async def test_what_is_too_old_is_kept_and_not_answered(fake: FakeDiscord, core: Core, marks: Marks) -> None:
+    guild = fake.guild()
+    channel, ann = fake.channel(guild, "general"), fake.person("ann")
+    marks.kept[str(guild), str(channel)] = fake.snowflake(ago_s=7200)
+    old = fake.say(ann, channel, mention(fake, "old"), ago_s=3600)
+    young = fake.say(ann, channel, mention(fake, "young"), ago_s=60)
+    async with connected(fake, core, marks):
+        await core.heard(2)
+    assert {event.message.position: event.answer for event in core.said} == {old: False, young: True}
+
+
+async def test_a_thread_that_was_opened_meanwhile_is_read_from_its_beginning(
+    fake: FakeDiscord, core: Core, marks: Marks
+) -> None:
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    await pass_over(fake, marks)
+    asked = fake.say(ann, channel, mention(fake, "asked"))
+    thread = fake.thread(channel, "asked", message=asked)
+    later = fake.say(ann, thread, "later")
+    async with connected(fake, core, marks):
+        await core.heard(2)
+    assert {event.message.position for event in core.said} == {asked, later}
+    assert len({event.key for event in core.said}) == 1
+
+
+async def test_a_thread_that_was_archived_again_meanwhile(
+    fake: FakeDiscord, core: Core, marks: Marks
+) -> None:
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    thread = fake.thread(channel, "talk")
+    await pass_over(fake, marks)
+    later = fake.say(ann, thread, "later")
+    fake.archive(thread)
+    async with connected(fake, core, marks):
+        await core.heard(1)
+    assert [event.message.position for event in core.said] == [later]
+    assert core.said[0].addressed is Addressed.THREAD
+
+
+async def test_a_forum_post_made_meanwhile(fake: FakeDiscord, core: Core, marks: Marks) -> None:
+    forum, ann = fake.channel(fake.guild(), "questions", kind="forum"), fake.person("ann")
+    await pass_over(fake, marks)
+    post = fake.thread(forum, "A question", by=ann)
+    asked = fake.say(ann, post, mention(fake, "hello"))
+    async with connected(fake, core, marks):
+        await core.heard(1)
+        await marks.reach(post, asked)
+    assert core.said[0].key.thread == str(post)
+
+
+async def test_direct_messages_said_meanwhile(fake: FakeDiscord, core: Core, marks: Marks) -> None:
+    fake.guild()
+    ann = fake.person("ann")
+    dm = fake.dm(ann)
+    first = Core(script=None)
+    async with connected(fake, first, marks):
+        fake.say(ann, dm, "one")
+        await first.heard(1)
+    fake.say(ann, dm, "two")
+    async with connected(fake, core, marks):
+        await core.wait(lambda: any(said.message.text == "two" for said in core.said))
+
+
+async def test_what_the_archive_could_not_take_is_fetched_later(
+    fake: FakeDiscord, core: Core, marks: Marks
+) -> None:
+    """A live event whose commit failed is not lost, and the watermark does not move past it."""
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    await pass_over(fake, marks)
+    core.unavailable = True
+    async with connected(fake, core, marks):
+        asked = fake.say(ann, channel, mention(fake, "hello"))
+        await fake.wait(lambda: "GET messages" in fake.rest.calls)
+        assert marks.of(channel) < asked
+    core.unavailable = False
+    async with connected(fake, core, marks):
+        await core.heard(1)
+        await marks.reach(channel, asked)
+
+
+async def test_live_events_move_no_watermark(fake: FakeDiscord, core: Core, marks: Marks) -> None:
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    await pass_over(fake, marks)
+    before = dict(marks.kept)
+    async with connected(fake, core, marks):
+        fake.say(ann, channel, mention(fake, "hello"))
+        await core.heard(1)
+        assert marks.kept == before
+
+
+async def test_watermarks_follow_while_all_is_well(fake: FakeDiscord, core: Core, marks: Marks) -> None:
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    await pass_over(fake, marks)
+    async with connected(fake, core, marks, catch_up_every_s=0.05):
+        asked = fake.say(ann, channel, mention(fake, "hello"))
+        await marks.reach(channel, asked)
+
+
+async def test_channels_that_it_may_not_read_are_left_alone(
+    fake: FakeDiscord, core: Core, marks: Marks
+) -> None:
+    guild = fake.guild()
+    hidden, shown = fake.channel(guild, "hidden"), fake.channel(guild, "shown")
+    ann = fake.person("ann")
+    fake.deny(hidden, ["read_message_history"])
+    marks.kept[str(guild), str(hidden)] = 1
+    fake.say(ann, hidden, mention(fake, "hidden"))
+    async with connected(fake, core, marks):
+        await marks.reach(shown, 1)
+    assert core.said == []
+    assert marks.of(hidden) == 1

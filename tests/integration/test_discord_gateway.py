@@ -1,0 +1,223 @@
+"""The gateway as in real life: it drops, forgets, goes silent, refuses, and sends what nobody expects."""
+
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+
+from adapters.discord.platform import DiscordPlatform
+from bot.errors import PlatformForbidden
+from tests.fakes.discord import FakeDiscord
+from tests.fakes.discord_bot import Core, Marks, connected
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeDiscord]:
+    async with FakeDiscord() as discord:
+        yield discord
+        assert discord.violations == []
+
+
+@pytest.fixture
+def core() -> Core:
+    return Core(script=None)
+
+
+async def sessions(fake: FakeDiscord) -> None:
+    """Wait until a session has a connection."""
+    await fake.wait(lambda: any(session.socket for session in fake.gateway.sessions.values()))
+
+
+def mention(fake: FakeDiscord, text: str) -> str:
+    return f"<@{fake.bot.id}> {text}"
+
+
+def texts(core: Core) -> set[str]:
+    return {said.message.text for said in core.said}
+
+
+async def test_a_dropped_connection_is_resumed_and_nothing_is_lost(fake: FakeDiscord, core: Core) -> None:
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    async with connected(fake, core):
+        await fake.gateway.drop()
+        fake.say(ann, channel, mention(fake, "while away"))
+        await core.heard(1)
+        assert len(fake.gateway.identifies) == 1
+        assert fake.gateway.resumes >= 1
+    assert texts(core) == {"while away"}
+
+
+async def test_discord_asks_to_reconnect(fake: FakeDiscord, core: Core) -> None:
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    async with connected(fake, core):
+        fake.gateway.ask_reconnect()
+        await fake.wait(lambda: fake.gateway.resumes)
+        fake.say(ann, channel, mention(fake, "after"))
+        await core.heard(1)
+    assert len(fake.gateway.identifies) == 1
+
+
+async def test_a_connection_that_is_cut_without_a_word(fake: FakeDiscord, core: Core) -> None:
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    async with connected(fake, core):
+        await fake.gateway.cut()
+        await fake.wait(lambda: fake.gateway.resumes)
+        fake.say(ann, channel, mention(fake, "after"))
+        await core.heard(1)
+    assert len(fake.gateway.identifies) == 1
+
+
+async def test_an_invalid_session_is_caught_up_on(fake: FakeDiscord, core: Core) -> None:
+    """Nothing is sent again there, so what was said meanwhile is fetched."""
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    marks = Marks()
+    async with connected(fake, core, marks):
+        await marks.reach(channel)
+        fake.gateway.invalidate()
+        fake.say(ann, channel, mention(fake, "unheard"))
+        await core.heard(1)
+    assert texts(core) == {"unheard"}
+    assert len(fake.gateway.identifies) == 2
+
+
+async def test_a_session_that_ran_out_is_caught_up_on(fake: FakeDiscord, core: Core) -> None:
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    marks = Marks()
+    async with connected(fake, core, marks):
+        await marks.reach(channel)
+        fake.gateway.forget()
+        fake.say(ann, channel, mention(fake, "unheard"))
+        await fake.gateway.drop()
+        await core.heard(1)
+    assert texts(core) == {"unheard"}
+    assert len(fake.gateway.identifies) == 2
+
+
+async def test_a_connection_that_went_silent_is_given_up(fake: FakeDiscord, core: Core) -> None:
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    async with connected(fake, core, heartbeat_timeout_s=0.5):
+        fake.gateway.zombify()
+        await fake.wait(lambda: fake.gateway.resumes)
+        fake.say(ann, channel, mention(fake, "after"))
+        await core.heard(1)
+    assert len(fake.gateway.identifies) == 1
+
+
+async def test_heartbeats_are_sent(fake: FakeDiscord, core: Core) -> None:
+    fake.guild()
+    fake.gateway.heartbeat_ms = 50
+    async with connected(fake, core):
+        await fake.wait(lambda: fake.gateway.heartbeats >= 3)
+
+
+async def test_a_payload_that_discord_py_cannot_parse_ends_nothing_for_good(
+    fake: FakeDiscord, core: Core
+) -> None:
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    async with connected(fake, core) as platform:
+        fake.gateway.raw("MESSAGE_CREATE", {"id": "1", "channel_id": str(channel), "content": "half"})
+        await fake.wait(lambda: len(fake.gateway.identifies) == 2)
+        await sessions(fake)
+        fake.say(ann, channel, mention(fake, "after"))
+        await core.heard(1)
+        assert platform.ailing() == ""
+
+
+async def test_events_of_tomorrow_and_messages_without_half_their_fields(
+    fake: FakeDiscord, core: Core
+) -> None:
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    async with connected(fake, core):
+        fake.gateway.raw("SOMETHING_NEW", {"a": 1})
+        fake.gateway.raw("MESSAGE_DELETE", {"id": "1", "channel_id": "2", "guild_id": "3"})
+        fake.say(ann, channel, mention(fake, "after"))
+        await core.wait(lambda: core.said)
+    assert texts(core) == {"after"}
+
+
+async def test_the_days_sessions_are_not_used_up(
+    fake: FakeDiscord, core: Core, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Past its thousandth session of a day Discord resets the token."""
+    fake.guild()
+    fake.gateway.identify_budget = 12
+    async with connected(fake, core) as platform:
+        fake.gateway.invalidate()
+        await fake.wait(lambda: len(fake.gateway.identifies) == 2)
+        await sessions(fake)
+        fake.gateway.invalidate()
+        await fake.wait(lambda: fake.rest.calls.count("GET gateway") >= 4)
+        assert platform.ailing()
+        assert len(fake.gateway.identifies) == 2
+    assert any(record.event == "identify_budget" for record in caplog.records if hasattr(record, "event"))
+
+
+async def test_a_wrong_token_is_a_sentence(fake: FakeDiscord, core: Core) -> None:
+    platform = DiscordPlatform("wrong", Marks(), api_url=fake.api_url)
+    with pytest.raises(PlatformForbidden, match="DISCORD_TOKEN"):
+        await platform.open(core, core)
+    await platform.quiet()
+    await platform.close()
+
+
+async def test_without_the_message_content_intent_it_hears_mentions_and_direct_messages(
+    fake: FakeDiscord, core: Core, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake.gateway.content_intent = False
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    thread = fake.thread(channel, "talk")
+    with caplog.at_level(logging.WARNING):
+        async with connected(fake, core) as platform:
+            assert not platform.reads_content
+            fake.say(ann, thread, "hidden")
+            fake.say(ann, thread, mention(fake, "shown"))
+            fake.say(ann, fake.dm(ann), "direct")
+            await core.heard(2)
+            assert platform.ailing() == ""
+    assert texts(core) == {"shown", "direct"}
+    assert "message content intent" in caplog.text
+
+
+async def test_discord_out_of_reach_is_tried_again(fake: FakeDiscord, core: Core) -> None:
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    async with connected(fake, core):
+        fake.gateway.closing = True
+        fake.gateway.forget()
+        await fake.gateway.drop()
+        calls = len(fake.rest.calls)
+        await fake.wait(lambda: len(fake.rest.calls) > calls or not fake.gateway.sockets)
+        fake.gateway.closing = False
+        await sessions(fake)
+        fake.say(ann, channel, mention(fake, "after"))
+        await core.heard(1)
+
+
+async def test_two_shards_in_one_process(fake: FakeDiscord, core: Core) -> None:
+    fake.gateway.shards = 2
+    channels = [fake.channel(fake.guild(f"guild {shard}", shard=shard), "general") for shard in (0, 1)]
+    ann = fake.person("ann")
+    async with connected(fake, core) as platform:
+        assert platform.ailing() == ""
+        for number, channel in enumerate(channels):
+            fake.say(ann, channel, mention(fake, str(number)))
+        fake.say(ann, fake.dm(ann), "direct")
+        await core.heard(3)
+        assert {session.shard for session in fake.gateway.sessions.values()} == {0, 1}
+    assert texts(core) == {"0", "1", "direct"}
+
+
+async def test_a_shard_for_each_of_two_processes(fake: FakeDiscord) -> None:
+    channels = [fake.channel(fake.guild(f"guild {shard}", shard=shard), "general") for shard in (0, 1)]
+    ann = fake.person("ann")
+    cores = [Core(script=None), Core(script=None)]
+    async with (
+        connected(fake, cores[0], shard_ids=[0], shard_count=2),
+        connected(fake, cores[1], shard_ids=[1], shard_count=2),
+    ):
+        for number, channel in enumerate(channels):
+            fake.say(ann, channel, mention(fake, str(number)))
+        fake.say(ann, fake.dm(ann), "direct")
+        await cores[0].heard(2)
+        await cores[1].heard(1)
+    assert texts(cores[0]) == {"0", "direct"}
+    assert texts(cores[1]) == {"1"}
