@@ -137,7 +137,7 @@ def check_blocks(blocks: list[Json]) -> None:
         raise Refused("invalid_blocks")
     if sum(len(b["text"]) for b in blocks if b["type"] == "markdown") > MARKDOWN_LENGTH:
         raise Refused("msg_blocks_too_long")
-    if len(str(blocks)) > BLOCKS_LENGTH:
+    if _characters(blocks) > BLOCKS_LENGTH:
         raise Refused("msg_blocks_too_long")
     for block in blocks:
         if block["type"] == "section" and len(block["text"]["text"]) > SECTION_LENGTH:
@@ -147,6 +147,15 @@ def check_blocks(blocks: list[Json]) -> None:
         for element in block.get("elements", ()) if block["type"] == "actions" else ():
             if len(element["text"]["text"]) > BUTTON_LENGTH or len(element.get("value", "")) > VALUE_LENGTH:
                 raise Refused("invalid_blocks")
+
+
+def _characters(value: Any) -> int:
+    """How much text a JSON value holds."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_characters, value.values()))
+    return sum(map(_characters, value)) if isinstance(value, list) else 0
 
 
 def pings(arguments: Json) -> list[str]:

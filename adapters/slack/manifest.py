@@ -1,0 +1,60 @@
+"""The app manifest: what an app at Slack must be allowed, made from what the code uses."""
+
+from typing import Any
+
+import yaml
+
+from adapters.slack.methods import COMMAND, EVENTS, SHORTCUTS, bot_scopes
+from adapters.slack.welcome import PROMPTS
+
+DESCRIPTION = "A chatbot that remembers: mention it, and go on in the thread."
+ABOUT = "Answers in threads and direct messages, and remembers what was said there."
+EVENTS_PATH = "/slack/events"
+REDIRECT_PATH = "/slack/oauth_redirect"
+
+
+def manifest(*, name: str = "Threadfly", url: str = "") -> dict[str, Any]:
+    """The manifest as Slack's schema has it. `url`: where our HTTP server is reached; none: Socket Mode."""
+    address = {"request_url": f"{url.rstrip('/')}{EVENTS_PATH}"} if url else {}
+    oauth: dict[str, Any] = {"scopes": {"bot": list(bot_scopes())}}
+    if url:
+        oauth["redirect_urls"] = [f"{url.rstrip('/')}{REDIRECT_PATH}"]
+    command = {
+        "command": COMMAND,
+        "description": "How to use me",
+        "usage_hint": "help",
+        "should_escape": False,
+    }
+    return {
+        "display_information": {"name": name, "description": DESCRIPTION, "background_color": "#2f3e6b"},
+        "features": {
+            "app_home": {
+                "home_tab_enabled": False,
+                "messages_tab_enabled": True,
+                "messages_tab_read_only_enabled": False,
+            },
+            "bot_user": {"display_name": name, "always_online": True},
+            "agent_view": {
+                "agent_description": ABOUT,
+                "suggested_prompts": [{"title": title, "message": message} for title, message in PROMPTS],
+            },
+            "slash_commands": [command | ({"url": address["request_url"]} if url else {})],
+            "shortcuts": [
+                {"name": label, "type": "message", "callback_id": callback, "description": label}
+                for callback, label in SHORTCUTS.items()
+            ],
+        },
+        "oauth_config": oauth,
+        "settings": {
+            "event_subscriptions": address | {"bot_events": sorted(EVENTS)},
+            "interactivity": {"is_enabled": True} | address,
+            "org_deploy_enabled": False,
+            "socket_mode_enabled": not url,
+            "token_rotation_enabled": False,
+        },
+    }
+
+
+def render(*, name: str = "Threadfly", url: str = "") -> str:
+    """The manifest as YAML, to be pasted at api.slack.com/apps."""
+    return yaml.safe_dump(manifest(name=name, url=url), sort_keys=False, allow_unicode=True, width=100)
