@@ -128,34 +128,47 @@ class EmbeddedServer:
             self._users = None
 
     async def _keep_running(self) -> None:
+        """Start the server again whenever it ends, with growing pauses where it does not stay."""
+        clock = asyncio.get_running_loop().time
         pause_s = FIRST_RESTART_S
         while True:
-            await self._gone()
-            log.warning(
-                "The embedded hot context ended; starting it again.", extra={"event": "hot_embedded_ended"}
-            )
-            while True:
-                await asyncio.sleep(pause_s)
-                try:
-                    async with self._start_lock():
-                        await self._ensure()
-                    break
-                except (OSError, Unstartable):
-                    pause_s = min(2 * pause_s, LONGEST_RESTART_S)
-            pause_s = FIRST_RESTART_S
-
-    async def _gone(self) -> None:
-        """Return when the server has ended, or its socket was swept away with other temporary files."""
-        with suppress(OSError):
-            reader, writer = await asyncio.open_unix_connection(self._socket)
+            since = clock()
+            if await self._gone():
+                log.warning(
+                    "The embedded hot context ended; starting it again.",
+                    extra={"event": "hot_embedded_ended"},
+                )
+            if clock() - since > LONGEST_RESTART_S:
+                pause_s = FIRST_RESTART_S
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_RESTART_S)
             try:
-                while self._socket.exists():
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(SOCKET_CHECK_S):
-                            if not await reader.read(1):
-                                return
-            finally:
-                writer.close()
+                async with self._start_lock():
+                    await self._ensure()
+            except (OSError, Unstartable) as error:
+                log.warning(
+                    "The embedded hot context can't start again yet: %s",
+                    error,
+                    extra={"event": "hot_embedded_failed"},
+                )
+
+    async def _gone(self) -> bool:
+        """Return when nothing listens any more, or the socket was swept away. True if something did."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(self._socket)
+        except OSError:
+            return False
+        try:
+            while self._socket.exists():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(SOCKET_CHECK_S):
+                        if not await reader.read(1):
+                            break
+        except OSError:
+            pass
+        finally:
+            writer.close()
+        return True
 
     async def _ensure(self) -> None:
         """See to it that a server answers. Under the start lock. Raises `Unstartable`."""
@@ -192,7 +205,11 @@ class EmbeddedServer:
                 stderr=output,
                 env={name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ},
             )
-        await starter.wait()
+        try:
+            await starter.wait()
+        except asyncio.CancelledError:
+            await starter.wait()  # it returns at once, and a loop may not close before its children
+            raise
 
     async def _answering(self, alive: int) -> int:
         """Wait until the server answers; its process id. Raises `Unstartable` if it does not."""
@@ -231,31 +248,36 @@ class EmbeddedServer:
     async def _end(self) -> None:
         """End the server of this folder, if there is one. Under the start lock, with no other user."""
         await _shut_down(self._socket)
-        if not await self._ended():
-            for number in (signal.SIGTERM, signal.SIGKILL):
-                self._signal(number)
-                if await self._ended():
-                    break
-            else:
-                raise Unstartable(f"the server at {self._socket} can't be ended")
-        self._socket.unlink(missing_ok=True)
-        self._pidfile.unlink(missing_ok=True)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self._signal(number)
+            if await self._ended():
+                self._socket.unlink(missing_ok=True)
+                self._pidfile.unlink(missing_ok=True)
+                return
+        raise Unstartable(f"the server at {self._socket} can't be ended")
 
     async def _ended(self) -> bool:
-        """Nothing listens on the socket any more, or soon."""
+        """No server of ours runs or listens any more, or soon."""
         deadline = asyncio.get_running_loop().time() + STOP_S
-        while await _listens(self._socket):
+        while await _listens(self._socket) or self._pid() is not None:
             if asyncio.get_running_loop().time() > deadline:
                 return False
             await asyncio.sleep(POLL_S)
         return True
 
     def _signal(self, number: signal.Signals) -> None:
-        """Signal the process that the pid file names, if it is our server: process ids are used again."""
-        with suppress(OSError, ValueError):
-            pid = int(self._pidfile.read_text())
-            if str(self._socket) in _command_line(pid):
+        pid = self._pid()
+        if pid is not None:
+            with suppress(OSError):
                 os.kill(pid, number)
+
+    def _pid(self) -> int | None:
+        """The process that the pid file names, if it runs and is our server: process ids are used again."""
+        try:
+            pid = int(self._pidfile.read_text())
+            return pid if str(self._socket) in _command_line(pid) else None
+        except (OSError, ValueError):
+            return None
 
     def _socket_path(self) -> Path:
         """In the folder, or where its path is too long in a folder of its own, which is written down."""
