@@ -15,15 +15,17 @@ from adapters.llm.roster import Roster
 from adapters.llm.tokens import count
 from adapters.metrics import Metrics
 from adapters.web.platform import WebPlatform
+from bot.access import Access, Lists
 from bot.answering import Answerer, Backfill
 from bot.commands import Offer
 from bot.datafolder import prepare_data_folder
 from bot.errors import StoreError
+from bot.gate import Gate
 from bot.greeting import greeting
 from bot.observing import Observer
 from bot.ports import HotContext, Watermarks
 from bot.remembering import ThreadMemory
-from bot.sections import ModelEntry
+from bot.sections import Allowed, ModelEntry
 from bot.service import Service
 from bot.settings import Settings
 from bot.summary import Summariser
@@ -40,6 +42,7 @@ from storage.database import Database, open_database
 from storage.dragonfly import Dragonfly
 from storage.embedded import EmbeddedServer
 from storage.hot import DragonflyContext, NoContext, ObservedHotContext
+from storage.limits import RateLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,37 +65,67 @@ async def open_bot(settings: Settings) -> AsyncIterator[Bot]:
         metrics = Metrics(_prices(settings))
         database = open_database(settings.archive_url)
         stack.push_async_callback(database.close)
-        hot = await open_hot(settings, await schema.prepare(database), stack)
+        archive_id = await schema.prepare(database)
+        server = await open_dragonfly(settings, stack)
+        hot = hot_context(settings, server, archive_id)
+        gate = Gate(_access(settings), _limits(settings, server, archive_id))
         model = open_model(settings, stack)
         reads = LastReads()
-        service, keeper = wire_service(settings, database, hot, model, metrics, reads)
+        service, keeper = wire_service(settings, database, hot, model, metrics, reads, gate)
         windows, summaries = Windows(database), Summaries(database)
         platforms = open_platforms(
             settings, SqlWatermarks(database), ThreadMemory(windows, hot, summaries, reads)
         )
-        server = HttpServer(settings.http.host, settings.http.port, metrics.registry)
+        http = HttpServer(settings.http.host, settings.http.port, metrics.registry)
         for platform in platforms:
-            server.mount(platform.routes())
-        server.watch(_probes(database, hot, platforms))
-        stack.push_async_callback(server.close)
-        await server.open()
+            http.mount(platform.routes())
+        http.watch(_probes(database, hot, platforms))
+        stack.push_async_callback(http.close)
+        await http.open()
         await _open_doors(settings, service, keeper, platforms, stack)
         names = [platform.name.capitalize() for platform in platforms if platform.name != "web"]
-        yield Bot(greeting(server.url, names, settings.playground_on, not settings.models))
+        yield Bot(greeting(http.url, names, settings.playground_on, not settings.models))
 
 
-async def open_hot(settings: Settings, archive_id: str, stack: AsyncExitStack) -> ObservedHotContext:
-    """The hot context that `hot.url` names; none where the embedded server can't be had."""
+async def open_dragonfly(settings: Settings, stack: AsyncExitStack) -> Dragonfly | None:
+    """The server that `hot.url` names; none where it says so or the embedded one can't be had."""
     url = settings.hot.url
     if url == "embedded":
         embedded = EmbeddedServer(settings.data_dir)
         stack.push_async_callback(embedded.close)
         url = embedded.url if await embedded.open() else "none"
     if url == "none":
+        return None
+    server = Dragonfly(url)
+    stack.push_async_callback(server.aclose)
+    return server
+
+
+def hot_context(settings: Settings, server: Dragonfly | None, archive_id: str) -> ObservedHotContext:
+    """Windows on `server`, or nowhere."""
+    if server is None:
         return NoContext()
-    hot = DragonflyContext(Dragonfly(url), archive_id, limit=settings.hot.window, ttl_s=settings.hot.ttl)
-    stack.push_async_callback(hot.aclose)
-    return hot
+    return DragonflyContext(server, archive_id, limit=settings.hot.window, ttl_s=settings.hot.ttl)
+
+
+def _limits(settings: Settings, server: Dragonfly | None, archive_id: str) -> RateLimits:
+    return RateLimits(server, archive_id, settings.access.per_user, settings.access.per_workspace)
+
+
+def _access(settings: Settings) -> Access:
+    def lists(allowed: Allowed) -> Lists:
+        return Lists(frozenset(allowed.allow), frozenset(allowed.deny))
+
+    access = settings.access
+    return Access(
+        workspaces=lists(access.workspaces),
+        channels=lists(access.channels),
+        users=lists(access.users),
+        roles=lists(access.roles),
+        categories=lists(access.categories),
+        direct_messages=access.direct_messages,
+        admins=frozenset(access.admins),
+    )
 
 
 def open_model(settings: Settings, stack: AsyncExitStack) -> Roster | OfflineModel:
@@ -118,6 +151,7 @@ def wire_service(
     model: Roster | OfflineModel,
     observer: Observer,
     reads: LastReads,
+    gate: Gate,
 ) -> tuple[Service, Keeper]:
     """The core over these stores and models."""
     claimant = Claimant(secrets.token_hex(8), settings.turns.lease_s)
@@ -137,6 +171,7 @@ def wire_service(
     )
     keeper = Keeper(turns, settings.turns.lease_s)
     service = Service(
+        gate=gate,
         records=records,
         turns=turns,
         hot=hot,

@@ -92,8 +92,8 @@ class Reply(Protocol):
     async def finish(self, answer: Answer) -> tuple[Part, ...]:
         """Let the reply read the answer's text and note, whole, and return every part with its position.
 
-        Waits as long as the platform's pace demands. Raises `LeaseLost`, `PlatformUnavailable`,
-        `PlatformForbidden`.
+        Posts that people deleted meanwhile are left out, so there may be none. Waits as long as the
+        platform's pace demands. Raises `LeaseLost`, `PlatformUnavailable`, `PlatformForbidden`.
         """
 
     async def abandon(self) -> None:
@@ -252,6 +252,13 @@ class HotContext(Protocol):
 
     async def drop(self, session_id: int) -> None:
         """Forget the window."""
+
+
+class Limiter(Protocol):
+    """How much one person, and one workspace, may ask. Never raises."""
+
+    async def wait_s(self, platform: str, workspace: str, user: str) -> float:
+        """0, and the request is counted; or the seconds until one more is allowed."""
 
 
 class Model(Protocol):

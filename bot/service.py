@@ -8,7 +8,7 @@ says what is owed, and some process finds it.
 import asyncio
 import logging
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -40,6 +40,7 @@ from bot.errors import (
     StoreError,
     ThreadflyError,
 )
+from bot.gate import Gate
 from bot.observing import Observer, TurnEnd
 from bot.ports import HotContext, Platform, RecordStore, Reply, TurnStore
 from bot.summary import Summariser
@@ -61,6 +62,7 @@ class Service:
     def __init__(
         self,
         *,
+        gate: Gate,
         records: RecordStore,
         turns: TurnStore,
         hot: HotContext,
@@ -70,6 +72,7 @@ class Service:
         offer: Offer,
         observer: Observer,
     ) -> None:
+        self._gate = gate
         self._records = records
         self._turns = turns
         self._hot = hot
@@ -116,12 +119,16 @@ class Service:
             return words.STOPPING
         return words.after(command, self._offer, changed.settings)
 
-    async def _receive(self, said: Said) -> Receipt:
-        said = replace(said, message=clean_message(said.message))
+    async def _receive(self, heard: Said) -> Receipt:
+        said, refusal = await self._gate.admit(replace(heard, message=clean_message(heard.message)))
+        if said is None:
+            return Receipt.IGNORED
         change = commands.change(commands.parse_message(said.message), self._offer)
         claimed_at = self._keeper.now()
         recorded = await self._records.record(said, change)
         news = (said.message,) if recorded.fresh and not change.fresh else ()
+        if refusal and recorded.receipt is not Receipt.IGNORED:
+            self._tell(said, refusal)
         if recorded.fresh:
             self._observer.archived(said.key.platform, 1)
         if recorded.stopping is not None:
@@ -151,6 +158,21 @@ class Service:
                 await self._turns.judge(pressed.key, pressed.asked, clean_author(pressed.by), good)
                 self._observer.feedback(pressed.key.platform, good)
         return Receipt.KEPT
+
+    def _tell(self, said: Said, text: str) -> None:
+        """Say something to whoever said this, alone; nobody waits for it."""
+        platform = self._platforms[said.key.platform]
+        self._do_later(platform.tell(said.key, said.message.author, text))
+
+    def _do_later(self, work: Coroutine[None, None, None]) -> None:
+        chore = asyncio.create_task(work)
+        self._chores.add(chore)
+        chore.add_done_callback(self._chore_ended)
+
+    def _chore_ended(self, chore: "asyncio.Task[None]") -> None:
+        self._chores.discard(chore)
+        if not chore.cancelled() and (error := chore.exception()):
+            log.warning("A chore failed: %s", type(error).__name__, extra={"event": "chore.failed"})
 
     def _start(self, turn: Turn, claimed_at: float, news: Sequence[Message]) -> None:
         task = asyncio.create_task(self._run(turn, claimed_at, news), name=f"turn {turn.id}")
@@ -242,9 +264,7 @@ class Service:
             )
         )
         if composed.first_shown and not self._closing:
-            chore = asyncio.create_task(self._summariser.look_after(turn, composed.first_shown))
-            self._chores.add(chore)
-            chore.add_done_callback(self._chores.discard)
+            self._do_later(self._summariser.look_after(turn, composed.first_shown))
 
     async def sweep(self) -> None:
         """Take over what others left behind."""

@@ -1,5 +1,7 @@
 """Pure: the sentences that the bot says by itself."""
 
+import math
+
 from bot.commands import Command, Offer, Verb
 from bot.domain import ThreadSettings
 from bot.errors import ModelError, ModelRefusedKey, ModelRefusedRequest
@@ -26,6 +28,7 @@ FILTERED = "The model's provider held the rest of this answer back."
 HISTORY_UNREAD = "I could not read what was said here before I was called."
 SOMETHING_BROKE = "Something broke on my side. Please try again; whoever runs me finds the reason in the log."
 TOO_OFTEN_FAILED = "I could not finish this answer after many tries. Please ask again."
+NOT_FOR_YOU = "I am not set up to answer you here. Whoever runs me can change that."
 CLOSING = "I am being restarted. Please try again in a moment."
 ANSWERED_ALREADY = "That answer did not fail, so there is nothing to try again."
 
@@ -80,3 +83,10 @@ def history_cut(count: int) -> str:
 def untaken(names: list[str]) -> str:
     """That some files were not shown to the model."""
     return f"I could not take {', '.join(names)}: I read text files and images of moderate size."
+
+
+def too_fast(wait_s: float) -> str:
+    """That somebody asks more than is allowed, and when to come back."""
+    seconds = math.ceil(wait_s)
+    when = f"{seconds} seconds" if seconds < 120 else f"{math.ceil(seconds / 60)} minutes"
+    return f"That was a lot at once. I kept what you said; please ask me again in {when}."
