@@ -285,9 +285,11 @@ class EmbeddedServer:
         if len(os.fsencode(here)) <= SOCKET_PATH_BYTES:
             return here
         note = self._folder / "socket"
-        if not note.exists():
-            note.write_text(str(Path(tempfile.mkdtemp(prefix="threadfly-"), "redis.sock")))
-        return Path(note.read_text())
+        elsewhere = note.read_text() if note.exists() else ""
+        if not elsewhere:
+            elsewhere = str(Path(tempfile.mkdtemp(prefix="threadfly-"), "redis.sock"))
+            note.write_text(elsewhere)
+        return Path(elsewhere)
 
     @property
     def _logfile(self) -> Path:
