@@ -15,7 +15,6 @@ import openai
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
-from pydantic import SecretStr
 
 from bot.domain import Delta, Finished, Picture, Prompt, PromptMessage, Role, Usage
 
@@ -55,13 +54,17 @@ class Chat:
     """Asks one model, once for each `stream`."""
 
     def __init__(self, settings: ModelSettings, client: httpx2.AsyncClient) -> None:
-        """No I/O. Nothing is read from the environment, where langchain-openai would look by itself."""
+        """No I/O. Key and address never come from the environment, where langchain-openai would look."""
+
+        async def key() -> str:  # as a coroutine, so that no client for synchronous use is made beside ours
+            return settings.api_key or NO_KEY
+
         self._settings = settings
         self._dropped: frozenset[str] = frozenset()
         self._model = _Named(
             model=settings.id,
             base_url=settings.base_url,
-            api_key=SecretStr(settings.api_key or NO_KEY),
+            api_key=key,
             timeout=httpx2.Timeout(settings.timeout_s, connect=CONNECT_S),
             max_retries=0,
             http_async_client=client,

@@ -51,8 +51,11 @@ def translated() -> Iterator[None]:
 
 
 def refused_parameter(error: openai.APIStatusError, names: set[str]) -> str | None:
-    """Which of the parameters called `names` the server does not know, if that is what it says."""
-    if error.status_code not in {400, 422}:
+    """Which of the parameters called `names` the server does not know, if that is what it says.
+
+    vLLM also names `max_completion_tokens` when prompt and answer together are too long: not meant here.
+    """
+    if error.status_code not in {400, 422} or _has(_words(error), TOO_LONG_SIGNS):
         return None
     return next((name for name in sorted(names) if error.param == name or name in str(error.body)), None)
 

@@ -6,8 +6,10 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -139,6 +141,16 @@ async def test_a_proxy_that_the_environment_names_is_used(
     await ask(roster)
     await roster.close()
     assert (len(server.requests), len(other.requests)) == (0, 1)
+
+
+async def test_a_proxy_of_a_kind_that_we_cannot_use(
+    server: FakeOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("all_proxy", "socks5://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "example.org")
+    roster = Roster([settings(server)], "small", patience=QUICK)
+    assert "can't reach" in str(await failure(roster))
+    await roster.close()
 
 
 @pytest.mark.parametrize("sees", [True, False])
@@ -286,17 +298,20 @@ async def test_what_passes_is_tried_again(server: FakeOpenAI, roster: Roster, st
     assert not any(isinstance(chunk, Restart) for chunk in chunks)
 
 
-async def test_the_server_says_how_long_to_wait(server: FakeOpenAI) -> None:
+@pytest.mark.parametrize("retry_after", ["7", formatdate(time.time() + 3600, usegmt=True)], ids=["s", "date"])
+async def test_the_server_says_how_long_to_wait(server: FakeOpenAI, retry_after: str) -> None:
     waits: list[float] = []
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    server.answers += [Script(status=429, retry_after="7"), Script()]
-    roster = Roster([settings(server)], "small", sleep=sleep)
+    server.answers += [Script(status=429, retry_after=retry_after), Script()]
+    patience = Patience(within_s=4000, most_wait_s=4000)
+    roster = Roster([settings(server)], "small", patience=patience, sleep=sleep)
     await ask(roster)
     await roster.close()
-    assert [int(wait) for wait in waits] == [7]
+    [wait] = waits
+    assert 7 <= wait <= 8 if retry_after == "7" else 3000 < wait <= 3601
 
 
 async def test_a_wait_that_is_too_long_is_not_begun(server: FakeOpenAI, roster: Roster) -> None:
@@ -320,6 +335,8 @@ async def test_a_wait_that_is_too_long_is_not_begun(server: FakeOpenAI, roster: 
         (Script(status=400, code="content_filter"), ModelRefusedRequest, "content filter"),
         (Script(status=429, code="insufficient_quota"), ModelUnavailable, "run out of credit"),
         (Script(status=402), ModelUnavailable, "run out of credit"),
+        (Script(error_after=0, code="context_length_exceeded"), ModelRefusedRequest, "more than my model"),
+        (Script(error_after=0, code="401"), ModelRefusedKey, "API key was refused"),
     ],
 )
 async def test_what_stays_is_not_tried_again_and_has_a_sentence_of_its_own(
@@ -343,7 +360,7 @@ async def test_a_server_that_is_not_there(server: FakeOpenAI) -> None:
 
 async def test_a_stall_is_a_timeout(server: FakeOpenAI) -> None:
     server.always = Script(text="Half of an answer", hold_after=2)
-    roster = Roster([settings(server, timeout_s=0.1)], "small", patience=Patience(tries=1))
+    roster = Roster([settings(server, timeout_s=0.2)], "small", patience=Patience(tries=1))
     assert "took too long" in str(await failure(roster))
     await server.until(lambda it: it.disconnected == 1)
     await roster.close()
@@ -351,7 +368,7 @@ async def test_a_stall_is_a_timeout(server: FakeOpenAI) -> None:
 
 async def test_a_server_that_never_answers_is_a_timeout(server: FakeOpenAI) -> None:
     server.always = Script(hold_before=True)
-    roster = Roster([settings(server, timeout_s=0.1)], "small", patience=Patience(tries=1))
+    roster = Roster([settings(server, timeout_s=0.2)], "small", patience=Patience(tries=1))
     assert "took too long" in str(await failure(roster))
     await roster.close()
 

@@ -1,6 +1,7 @@
 """Merging an event stream loses nothing, however it is cut into packets."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -46,7 +47,7 @@ def read(stream: bytes) -> list[dict[str, Any] | str]:
     return events
 
 
-def gist(events: list[dict[str, Any] | str]) -> list[Any]:
+def gist(events: Sequence[Any]) -> list[Any]:
     """What a reader makes of events: neighbouring texts are one text, whatever pieces they came in."""
     gist: list[Any] = []
     for each in events:
@@ -55,7 +56,7 @@ def gist(events: list[dict[str, Any] | str]) -> list[Any]:
                 delta.keys() <= {"role", "content"} and isinstance(delta.get("content"), str)
             ):
                 if gist and isinstance(gist[-1], str):
-                    gist[-1] += delta["content"]
+                    gist[-1] += str(delta["content"])
                 else:
                     gist.append(delta["content"])
             case _:
