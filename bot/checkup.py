@@ -31,6 +31,7 @@ async def open_checks(settings: Settings) -> AsyncIterator[list[doctor.Check]]:
             _archive(settings, stack),
             _hot(settings, stack),
             *_models(settings, stack),
+            *_slack(settings),
             *_discord(settings),
         ]
 
@@ -87,6 +88,21 @@ def _models(settings: Settings, stack: AsyncExitStack) -> Iterator[doctor.Check]
         roster = Roster([one], one.name, patience=Patience(tries=1))
         stack.push_async_callback(roster.close)
         yield doctor.model(roster, one.name, without_password(one.base_url))
+
+
+def _slack(settings: Settings) -> list[doctor.Check]:
+    credentials = settings.credentials
+    if not settings.slack_on or not credentials.slack_bot_token.get_secret_value():
+        return []  # many workspaces: each brings its own token when it is installed
+    from adapters.slack.doctor import checks
+
+    return checks(
+        bot_token=credentials.slack_bot_token.get_secret_value(),
+        app_token=credentials.slack_app_token.get_secret_value(),
+        signing_secret=credentials.slack_signing_secret.get_secret_value(),
+        mode=settings.slack.mode,
+        api_url=settings.slack.api_url,
+    )
 
 
 def _discord(settings: Settings) -> Iterator[doctor.Check]:

@@ -28,7 +28,7 @@ class Finding:
     ok: bool = True
 
 
-Look = Callable[[], Awaitable[Sequence[Finding]]]
+Look = Callable[[], Awaitable[Finding | Sequence[Finding]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ async def _made(check: Check) -> Sequence[Finding]:
 
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_S):
-            return await check.look()
+            found = await check.look()
     except TimeoutError:
         return failed(
             f"nothing within {CHECK_TIMEOUT_S:g} s", "See whether it runs and can be reached from here."
@@ -61,15 +61,16 @@ async def _made(check: Check) -> Sequence[Finding]:
         return failed(str(error), "Do what the sentence says, then run this again.")
     except Exception as error:  # noqa: BLE001  # a check that breaks is a finding, and the others go on
         return failed(describe(error), "This check itself broke; please report it.")
+    return [found] if isinstance(found, Finding) else found
 
 
 def data_folder(path: Path) -> Check:
     """The data folder can be written."""
     tried = f"wrote a file to {path.absolute()}"
 
-    async def look() -> Sequence[Finding]:
+    async def look() -> Finding:
         await asyncio.to_thread(prepare_data_folder, path)
-        return [Finding("data folder", tried, "it worked")]
+        return Finding("data folder", tried, "it worked")
 
     return Check("data folder", tried, look)
 
@@ -78,19 +79,18 @@ def http_port(host: str, port: int) -> Check:
     """The HTTP server can listen, or is the one that does."""
     tried = f"listened on {host}, port {port}"
 
-    async def look() -> Sequence[Finding]:
+    async def look() -> Finding:
         try:
             server = await asyncio.start_server(_hang_up, host, port)
         except OSError as error:
             if error.errno == errno.EADDRINUSE and await _is_threadfly(host, port):
-                return [Finding("http", tried, "Threadfly runs there already")]
+                return Finding("http", tried, "Threadfly runs there already")
             said = "taken by another program" if error.errno == errno.EADDRINUSE else str(error.strerror)
-            return [
-                Finding("http", tried, said, "Set http.port and http.host to what is free here.", ok=False)
-            ]
+            to_do = "Set http.port and http.host to what is free here."
+            return Finding("http", tried, said, to_do, ok=False)
         server.close()
         await server.wait_closed()
-        return [Finding("http", tried, "it is free")]
+        return Finding("http", tried, "it is free")
 
     return Check("http", tried, look)
 
@@ -98,10 +98,10 @@ def http_port(host: str, port: int) -> Check:
 def probed(what: str, tried: str, probe: Callable[[], Awaitable[str]], to_do: str) -> Check:
     """A part that tells by itself: "" when all is well, else what is wrong with it."""
 
-    async def look() -> Sequence[Finding]:
+    async def look() -> Finding:
         if wrong := await probe():
-            return [Finding(what, tried, wrong, to_do, ok=False)]
-        return [Finding(what, tried, "all is well")]
+            return Finding(what, tried, wrong, to_do, ok=False)
+        return Finding(what, tried, "all is well")
 
     return Check(what, tried, look)
 
@@ -110,10 +110,10 @@ def model(port: Model, name: str, address: str) -> Check:
     """The model answers a prompt of one word."""
     what, tried = f"model {name}", f"asked it one word at {address}"
 
-    def failed(error: Exception, to_do: str) -> Sequence[Finding]:
-        return [Finding(what, tried, _with_status(error), to_do, ok=False)]
+    def failed(error: Exception, to_do: str) -> Finding:
+        return Finding(what, tried, _with_status(error), to_do, ok=False)
 
-    async def look() -> Sequence[Finding]:
+    async def look() -> Finding:
         try:
             said = await _first_answer(port, name)
         except ModelRefusedKey as error:
@@ -122,7 +122,7 @@ def model(port: Model, name: str, address: str) -> Check:
             return failed(error, "Set llm.model to a model of that server, and llm.base_url to its /v1.")
         except ThreadflyError as error:
             return failed(error, "See whether llm.base_url is right and its server runs.")
-        return [Finding(what, tried, said)]
+        return Finding(what, tried, said)
 
     return Check(what, tried, look)
 
@@ -130,9 +130,9 @@ def model(port: Model, name: str, address: str) -> Check:
 def offline_model() -> Check:
     """Nothing is configured, which is no failure."""
 
-    async def look() -> Sequence[Finding]:
+    async def look() -> Finding:
         to_do = "For real answers set OPENAI_API_KEY or OPENAI_BASE_URL."
-        return [Finding("model", "nothing: no model is set", "the offline model answers", to_do)]
+        return Finding("model", "nothing: no model is set", "the offline model answers", to_do)
 
     return Check("model", "nothing", look)
 
