@@ -79,11 +79,14 @@ class Rest:
             ("GET", base + "/gateway", "GET gateway", self.get_gateway),
             ("GET", base + "/gateway/bot", "GET gateway", self.get_gateway),
             ("POST", base + "/users/@me/channels", "POST dm", self.open_dm),
+            ("GET", base + "/users/@me/guilds", "GET guilds", self.my_guilds),
             ("GET", base + "/users/{user}", "GET user", self.get_user),
+            ("POST", base + "/attachments/refresh-urls", "POST refresh", self.refresh),
             ("GET", base + "/guilds/{guild}", "GET guild", self.get_guild),
             ("GET", base + "/guilds/{guild}/threads/active", "GET active", self.active_threads),
             ("GET", base + "/guilds/{guild}/members/{user}", "GET member", self.get_member),
             ("GET", channel, "GET channel", self.get_channel),
+            ("PATCH", channel, "PATCH channel", self.patch_channel),
             ("GET", channel + "/messages", "GET messages", self.get_messages),
             ("POST", channel + "/messages", "POST messages", self.post_message),
             ("GET", message, "GET message", self.get_message),
@@ -193,6 +196,17 @@ class Rest:
             },
         }
 
+    async def my_guilds(self, _: web.Request) -> list[Payload]:
+        return [
+            {
+                "id": str(guild.id),
+                "name": guild.name,
+                "owner": False,
+                "permissions": str(self.world.guild_rights(guild.id, self.world.bot.id)),
+            }
+            for guild in self.world.guilds.values()
+        ]
+
     async def get_user(self, request: web.Request) -> Payload:
         user = self.world.users.get(int(request.match_info["user"]))
         if user is None:
@@ -238,6 +252,17 @@ class Rest:
 
     async def get_channel(self, request: web.Request) -> Payload:
         return self.world.channel_payload(self._place(request).id)
+
+    async def patch_channel(self, request: web.Request) -> Payload:
+        """All that bots without more rights can do: wake a thread that is not locked."""
+        place = self._place(request, "send_messages_in_threads")
+        body = await request.json()
+        if set(body) != {"archived"} or body["archived"] or place.locked or not place.is_thread:
+            raise MISSING_PERMISSIONS
+        place.archived = False
+        payload = self.world.channel_payload(place.id)
+        self.world.emit("THREAD_UPDATE", payload, place.guild, place.id)
+        return payload
 
     # ---- messages
 
@@ -523,8 +548,14 @@ class Rest:
 
     # ---- files
 
+    async def refresh(self, request: web.Request) -> Payload:
+        """Sign links anew, which run out after a day."""
+        links = (await request.json())["attachment_urls"]
+        self.world.expired.clear()
+        return {"refreshed_urls": [{"original": link, "refreshed": f"{link}?ex=1"} for link in links]}
+
     async def download(self, request: web.Request) -> web.Response:
-        if request.path not in self.world.files:
+        if request.path not in self.world.files or request.path in self.world.expired:
             return web.Response(status=404)
         kind, data = self.world.files[request.path]
         return web.Response(body=data, headers={"Content-Type": kind or "application/octet-stream"})

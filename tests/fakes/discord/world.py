@@ -137,6 +137,8 @@ class World:
         self.channels: dict[int, Channel] = {}
         self.interactions: dict[str, Interaction] = {}
         self.files: dict[str, tuple[str, bytes]] = {}
+        self.expired: set[str] = set()
+        """Paths of files whose links ran out."""
         self.commands: list[Payload] = []
         self.violations: list[str] = []
         self.pings: list[str] = []
@@ -365,13 +367,18 @@ class World:
         if place.is_thread:
             return self.can(user, place.parent)
         guild = self.guilds[place.guild]
-        roles = guild.members.get(user, [])
-        base = guild.roles[guild.id].permissions
-        for role in roles:
-            base |= guild.roles[role].permissions
         if guild.owner == user:
             return ALL
-        return compute(base, guild.id, roles, user, place.overwrites)
+        base = self.guild_rights(guild.id, user)
+        return compute(base, guild.id, guild.members.get(user, []), user, place.overwrites)
+
+    def guild_rights(self, guild_id: int, user: int) -> int:
+        """Permissions of `user` in the guild as a whole."""
+        guild = self.guilds[guild_id]
+        rights = guild.roles[guild.id].permissions
+        for role in guild.members.get(user, []):
+            rights |= guild.roles[role].permissions
+        return rights
 
     # ---- payloads
 
