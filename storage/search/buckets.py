@@ -1,5 +1,6 @@
 """Searching the buckets: the newest first, a page of them at a time, their messages as bits of integers."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,7 +44,7 @@ def search_sealed(c: sa.Connection, wanted: Wanted, catch: Catch) -> None:
         buckets = _matched(c, clauses, wanted, numbers_of_buckets)
         by_number = {bucket.number: bucket for bucket in buckets if bucket.fitting}
         spots = _allowed_spots(c, by_number, numbers)
-        for some in (spots[at : at + _AT_ONCE] for at in range(0, len(spots), _AT_ONCE)):
+        while some := list(itertools.islice(spots, _AT_ONCE)):
             if catch.enough():
                 catch.whole = False
                 return
@@ -178,17 +179,18 @@ def _bits(c: sa.Connection, terms: Iterable[str], numbers: Sequence[int]) -> dic
     return bits
 
 
-def _allowed_spots(c: sa.Connection, buckets: Mapping[int, _Bucket], allowed: frozenset[int]) -> list[int]:
+def _allowed_spots(
+    c: sa.Connection, buckets: Mapping[int, _Bucket], allowed: frozenset[int]
+) -> Iterator[int]:
     """Where the messages are that have all terms and that the asker may read, newest first."""
+    if not buckets:
+        return
     column = search_buckets.c
     query = sa.select(column.bucket, column.places).where(among(c, column.bucket, list(buckets)))
-    spots = []
-    for number, packed in c.execute(query.order_by(column.bucket.desc())) if buckets else ():
+    for number, packed in c.execute(query.order_by(column.bucket.desc())).all():
         places = places_of(packed)
-        size = len(places)
-        fitting = buckets[number].fitting & ((1 << size) - 1)
-        spots += [number * SLOTS + slot for slot in highest_first(fitting) if places[slot] in allowed]
-    return spots
+        fitting = buckets[number].fitting & ((1 << len(places)) - 1)
+        yield from (number * SLOTS + slot for slot in highest_first(fitting) if places[slot] in allowed)
 
 
 def _checked(
