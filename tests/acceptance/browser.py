@@ -1,10 +1,15 @@
-"""A real Chromium for the tests that need one. Import `browser` and `page` where they are used."""
+"""A real Chromium for the tests that need one.
+
+A module that uses it imports the fixtures `browser`, `context` and `page`, and runs its tests in one
+loop: `pytestmark = pytest.mark.asyncio(loop_scope="module")`. Each test gets a context of its own.
+"""
 
 import os
 import shutil
 from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -26,9 +31,9 @@ def chromium() -> str | None:
     return named or next((path for path in map(shutil.which, NAMES) if path), None)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncIterator[Browser]:
-    """A fresh browser; without one the test is skipped, or fails where CI=true."""
+    """A browser for one module; without one the test is skipped, or fails where CI=true."""
     path = chromium()
     if path is None:
         reason = f"no browser found: install one of {', '.join(NAMES)}, or set THREADFLY_CHROMIUM"
@@ -41,7 +46,7 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     context = await browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
     context.set_default_timeout(PATIENCE_MS)
@@ -49,7 +54,7 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     await context.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def page(context: BrowserContext) -> AsyncIterator[Page]:
     """A page on which every script error and every refused action of the policy fails the test."""
     page = await context.new_page()

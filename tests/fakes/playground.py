@@ -161,15 +161,33 @@ def now() -> datetime:
 
 @contextlib.asynccontextmanager
 async def opened(
-    folder: Path,
-    core: Core,
-    marks: Marks | None = None,
-    *,
-    clock: Callable[[], datetime] = now,
-    token: str = "",
+    folder: Path, core: Core, marks: Marks | None = None, *, clock: Callable[[], datetime] = now
 ) -> AsyncIterator[WebPlatform]:
     """The platform, open and with `core` behind it."""
-    platform = WebPlatform(folder, marks or Marks(), memory=core.memory, token=token, now=clock)
+    async with _running(
+        WebPlatform(folder, marks or Marks(), memory=core.memory, now=clock), core
+    ) as platform:
+        yield platform
+
+
+@contextlib.asynccontextmanager
+async def served(
+    folder: Path, core: Core, marks: Marks | None = None, *, token: str = "", port: int = 0
+) -> AsyncIterator[tuple[WebPlatform, HttpServer]]:
+    """The same, with its pages on 127.0.0.1."""
+    platform = WebPlatform(folder, marks or Marks(), memory=core.memory, token=token)
+    server = HttpServer("127.0.0.1", port, CollectorRegistry())
+    server.mount(platform.routes())
+    await server.open()
+    try:
+        async with _running(platform, core):
+            yield platform, server
+    finally:
+        await server.close()
+
+
+@contextlib.asynccontextmanager
+async def _running(platform: WebPlatform, core: Core) -> AsyncIterator[WebPlatform]:
     core.platform = platform
     await platform.open(core, core)
     try:
@@ -178,18 +196,6 @@ async def opened(
         await platform.quiet()
         await core.end()
         await platform.close()
-
-
-@contextlib.asynccontextmanager
-async def served(platform: WebPlatform, port: int = 0) -> AsyncIterator[HttpServer]:
-    """The platform's pages on 127.0.0.1."""
-    server = HttpServer("127.0.0.1", port, CollectorRegistry())
-    server.mount(platform.routes())
-    await server.open()
-    try:
-        yield server
-    finally:
-        await server.close()
 
 
 async def failing(core: Core, reply: Reply, said: Said) -> None:

@@ -59,8 +59,7 @@ async def client(
 ) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
     """A visitor without a browser, and the address of the playground."""
     async with (
-        opened(folder, core, token=token) as platform,
-        served(platform) as server,
+        served(folder, core, token=token) as (_, server),
         aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as visitor,
     ):
         yield visitor, server.url
@@ -367,8 +366,7 @@ async def test_may_read_follows_membership(tmp_path: Path) -> None:
 
 async def test_the_socket_tells_nobody_of_places_that_they_may_not_read(tmp_path: Path) -> None:
     async with (
-        opened(tmp_path, Core(silent)) as platform,
-        served(platform) as server,
+        served(tmp_path, Core(silent)) as (platform, server),
         aiohttp.ClientSession() as visitor,
         visitor.ws_connect(f"{server.url}/ws?as=joe") as socket,
     ):
@@ -381,7 +379,7 @@ async def test_the_socket_tells_nobody_of_places_that_they_may_not_read(tmp_path
 
 
 async def test_a_socket_that_comes_back_is_told_exactly_what_it_missed(tmp_path: Path) -> None:
-    async with opened(tmp_path, Core(silent)) as platform, served(platform) as server:
+    async with served(tmp_path, Core(silent)) as (platform, server):
         room = platform.room
         seen = await room.say("ann", "general", None, "seen")
         kept = await room.say("ann", "general", None, "kept")
@@ -412,8 +410,7 @@ async def test_only_who_wrote_a_message_changes_it(tmp_path: Path, act: str) -> 
 async def test_files_come_with_a_message_and_go_to_its_readers_alone(tmp_path: Path) -> None:
     core = Core(silent)
     async with (
-        opened(tmp_path, core) as platform,
-        served(platform) as server,
+        served(tmp_path, core) as (platform, server),
         aiohttp.ClientSession() as visitor,
     ):
         url = server.url
@@ -560,8 +557,7 @@ async def test_a_command_that_cannot_be_carried_out_gets_a_sentence(
 
 async def test_what_the_bot_tells_one_person_reaches_that_person(tmp_path: Path) -> None:
     async with (
-        opened(tmp_path, Core(silent)) as platform,
-        served(platform) as server,
+        served(tmp_path, Core(silent)) as (platform, server),
         aiohttp.ClientSession() as visitor,
         visitor.ws_connect(f"{server.url}/ws?as=joe") as socket,
     ):

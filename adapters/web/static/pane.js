@@ -5,8 +5,6 @@ import { Composer } from "./composer.js";
 import { PostList } from "./list.js";
 import { MemoryPanel } from "./memory.js";
 
-const WORKING_MS = 12000;
-
 export class Pane {
   /** `root` is null for the channel itself; `app` opens and closes things. */
   constructor(app, host, channel, root) {
@@ -29,11 +27,13 @@ export class Pane {
   async fill() {
     for (const note of this.room.notes) this.showNote(note);
     await this.list.load();
+    this.showWorking();
     this.memory?.look();
     this.composer.changed();
   }
 
   end() {
+    clearTimeout(this.workingEnds);
     this.ending.abort();
   }
 
@@ -41,7 +41,7 @@ export class Pane {
     const { signal } = this.ending;
     this.room.on("post", ({ post, mine }) => this.hear(post, mine), signal);
     this.room.on("note", ({ note }) => this.showNote(note), signal);
-    this.room.on("working", ({ channel, root }) => { if (this.isPlace(channel, root)) this.showWorking(true); }, signal);
+    this.room.on("working", ({ channel, root }) => { if (this.isPlace(channel, root)) this.showWorking(); }, signal);
     this.host.addEventListener("keydown", (event) => { if (event.key === "Escape" && !event.defaultPrevented) this.escape(); }, { signal });
     this.host.addEventListener("dragover", (event) => { event.preventDefault(); this.host.classList.add("dropping"); }, { signal });
     this.host.addEventListener("dragleave", (event) => { if (!this.host.contains(event.relatedTarget)) this.host.classList.remove("dropping"); }, { signal });
@@ -52,7 +52,7 @@ export class Pane {
     if (post.channel !== this.channel.id) return;
     if (this.isPlace(post.channel, post.root) || post.position === this.root) {
       this.list.show(post, mine);
-      if (post.author === this.room.bot.id) this.showWorking(false);
+      this.showWorking();
       this.memory?.stirred();
     } else if (!this.root && post.root) {
       this.list.refresh(post.root);
@@ -63,12 +63,14 @@ export class Pane {
     return channel === this.channel.id && (root ?? null) === this.root;
   }
 
-  showWorking(on) {
+  showWorking() {
     clearTimeout(this.workingEnds);
+    const left = this.room.worksFor(this.channel.id, this.root);
     const follow = this.list.nearEnd();
-    this.working.hidden = !on;
-    if (on) this.workingEnds = setTimeout(() => this.showWorking(false), WORKING_MS);
-    if (on && follow) this.list.toEnd();
+    this.working.hidden = left <= 0;
+    if (left <= 0) return;
+    this.workingEnds = setTimeout(() => this.showWorking(), left);
+    if (follow) this.list.toEnd();
   }
 
   showNote(note) {

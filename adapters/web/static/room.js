@@ -3,6 +3,10 @@
 import { Line, call } from "./link.js";
 import { mentionPattern } from "./text.js";
 
+const WORKING_MS = 12000; // the bot says so again every 8 s
+
+const placeOf = ({ channel, root }) => `${channel}/${root ?? ""}`;
+
 export class Room extends EventTarget {
   static async enter(me) {
     const start = await call(me, "GET", "/api/room");
@@ -18,6 +22,7 @@ export class Room extends EventTarget {
     this.posts = new Map();
     this.tallies = new Map();
     this.unread = new Map();
+    this.working = new Map(); // place -> when the bot was last seen at work there
     this.notes = start.notes;
     this.names = mentionPattern([...start.people.map((person) => person.name), start.bot.name]);
     this.start = start.newest;
@@ -71,14 +76,23 @@ export class Room extends EventTarget {
 
   hear(news) {
     if (news.post && this.keep(news.post)) {
+      if (news.post.author === this.bot.id) this.working.delete(placeOf(news.post));
       const isNew = news.post.position > this.start && news.post.changed === news.post.position;
       this.tell("post", { post: news.post, isNew });
     }
-    if (news.working) this.tell("working", news.working);
+    if (news.working) {
+      this.working.set(placeOf(news.working), Date.now());
+      this.tell("working", news.working);
+    }
     if (news.note) {
       this.notes.push(news.note);
       this.tell("note", { note: news.note });
     }
+  }
+
+  /** For how many more ms the bot counts as being at work in a place. */
+  worksFor(channel, root) {
+    return (this.working.get(placeOf({ channel, root })) ?? 0) + WORKING_MS - Date.now();
   }
 
   tell(type, detail = {}) {
