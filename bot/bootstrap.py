@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import sqlalchemy as sa
 
@@ -23,7 +24,7 @@ from bot.errors import StoreError
 from bot.gate import Gate
 from bot.greeting import greeting
 from bot.observing import Observer
-from bot.ports import HotContext, Watermarks
+from bot.ports import HotContext, Platform, Watermarks
 from bot.remembering import ThreadMemory
 from bot.sections import Allowed, ModelEntry
 from bot.service import Service
@@ -78,7 +79,8 @@ async def open_bot(settings: Settings) -> AsyncIterator[Bot]:
         )
         http = HttpServer(settings.http.host, settings.http.port, metrics.registry)
         for platform in platforms:
-            http.mount(platform.routes())
+            if isinstance(platform, WebPlatform):
+                http.mount(platform.routes())
         http.watch(_probes(database, hot, platforms))
         stack.push_async_callback(http.close)
         await http.open()
@@ -184,20 +186,38 @@ def wire_service(
     return service, keeper
 
 
-def open_platforms(settings: Settings, watermarks: Watermarks, memory: ThreadMemory) -> list[WebPlatform]:
+def open_platforms(settings: Settings, watermarks: Watermarks, memory: ThreadMemory) -> list[Platform]:
     """The platforms that are on, not yet connected."""
-    platforms = []
+    platforms: list[Platform] = []
+    if settings.discord_on:
+        platforms.append(_discord(settings, watermarks))
     if settings.playground_on:
         token = settings.web.token.get_secret_value()
         platforms.append(WebPlatform(settings.data_dir, watermarks, memory=memory, token=token))
     return platforms
 
 
+def _discord(settings: Settings, watermarks: Watermarks) -> Platform:
+    from adapters.discord.platform import DiscordPlatform
+
+    return DiscordPlatform(
+        settings.credentials.discord_token.get_secret_value(),
+        watermarks,
+        api_url=settings.discord.api_url,
+        shard_ids=settings.discord.shard_ids,
+        shard_count=settings.discord.shard_count,
+        models=[entry.name for entry in settings.models],
+        personas=[settings.persona, *(name for name in settings.personas if name != settings.persona)],
+        catch_up=settings.catch_up.enabled,
+        answer_within=timedelta(seconds=settings.catch_up.answer_within),
+    )
+
+
 async def _open_doors(
     settings: Settings,
     service: Service,
     keeper: Keeper,
-    platforms: Sequence[WebPlatform],
+    platforms: Sequence[Platform],
     stack: AsyncExitStack,
 ) -> None:
     """Let messages in. At the end the doors close first, what runs is finished, and then all else ends."""
@@ -217,9 +237,7 @@ async def _ended(task: "asyncio.Task[None]") -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _probes(
-    database: Database, hot: ObservedHotContext, platforms: Sequence[WebPlatform]
-) -> dict[str, Probe]:
+def _probes(database: Database, hot: ObservedHotContext, platforms: Sequence[Platform]) -> dict[str, Probe]:
     async def archive() -> str:
         try:
             await database.read(lambda c: c.execute(sa.select(1)).scalar())
@@ -227,7 +245,7 @@ def _probes(
             return str(error)
         return ""
 
-    def ailing(platform: WebPlatform) -> Probe:
+    def ailing(platform: Platform) -> Probe:
         async def probe() -> str:
             return platform.ailing()
 

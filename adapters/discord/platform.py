@@ -122,6 +122,7 @@ class DiscordPlatform:
         await self._receiver.end()
 
     async def close(self) -> None:
+        await self.quiet()
         await self._files.close()
         await self._rest.close()
 
