@@ -1,0 +1,1 @@
+"""What Threadfly costs, measured: `python -m benchmarks`. `measuring.py` says what a benchmark is."""
