@@ -266,6 +266,10 @@ class Service:
         if composed.first_shown and not self._closing:
             self._do_later(self._summariser.look_after(turn, composed.first_shown))
 
+    def tasks(self) -> "list[asyncio.Task[None]]":
+        """What this service is doing now: turns, and chores that nobody waits for."""
+        return [*self._running, *self._chores]
+
     async def sweep(self) -> None:
         """Take over what others left behind."""
         claimed_at = self._keeper.now()
@@ -287,7 +291,7 @@ class Service:
         self._closing = True
         if self._running:
             await asyncio.wait(self._running, timeout=grace_s)
-        left = [*self._running, *self._chores]
+        left = self.tasks()
         for task in left:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
@@ -313,7 +317,7 @@ async def _finish(reply: Reply, answer: Answer, turn: Turn) -> tuple[Answer, tup
 
 def _of(turn: Turn, event: str) -> dict[str, object]:
     """What a log line says of a turn."""
-    return {"event": event, "session": str(turn.key), "turn": turn.id, "message": turn.asked[-1]}
+    return {"event": event, "session": str(turn.key), "turn": turn.id, "position": turn.asked[-1]}
 
 
 def _where(error: Exception) -> str:

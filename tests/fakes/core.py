@@ -1,0 +1,217 @@
+"""The core wired over real stores, with a platform and a model that tests hold in their hands."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+from bot.access import Access
+from bot.answering import Answerer, Backfill
+from bot.commands import Offer
+from bot.domain import (
+    Answer,
+    Attachment,
+    Author,
+    Chunk,
+    Delta,
+    Finished,
+    History,
+    ModelCard,
+    Part,
+    Prompt,
+    SessionKey,
+    Turn,
+    Usage,
+)
+from bot.gate import Gate
+from bot.observing import TurnEnd
+from bot.ports import Desk, Handler, HotContext, Journal, Platform, Reply
+from bot.service import Service
+from bot.summary import Summariser
+from bot.turns import Keeper, monotonic
+from bot.windows import LastReads, WindowLoader
+from storage.archive.claims import Claimant
+from storage.archive.records import Records
+from storage.archive.summaries import Summaries
+from storage.archive.turns import Turns
+from storage.archive.windows import Windows
+from storage.database import Database
+from storage.limits import RateLimits
+
+
+class Unobserved:
+    """An `Observer` that looks away."""
+
+    def turn_ended(self, end: TurnEnd) -> None: ...
+    def hot_read(self, hit: bool) -> None: ...
+    def archived(self, platform: str, count: int) -> None: ...
+    def feedback(self, platform: str, good: bool) -> None: ...
+
+
+class HeldModel:
+    """A model whose answers begin when the test says so, and which keeps every prompt."""
+
+    def __init__(self, context_tokens: int = 100_000, summarises: bool = False) -> None:
+        self.prompts: list[Prompt] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.asked = asyncio.Event()
+        self.answer: Callable[[Prompt], Sequence[Chunk | Exception]] = lambda prompt: [
+            Delta(f"answer {len(prompt.messages) - 1}"),
+            Finished(Usage(model="held", finish_reason="stop")),
+        ]
+        self._card = ModelCard("held", context_tokens, 100, sees=True, summarises=summarises)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return ("held",)
+
+    def card(self, name: str) -> ModelCard:
+        return self._card
+
+    async def stream(self, prompt: Prompt, name: str) -> AsyncGenerator[Chunk, None]:
+        self.prompts.append(prompt)
+        self.asked.set()
+        await self.open.wait()
+        for chunk in self.answer(prompt):
+            if isinstance(chunk, Exception):
+                raise chunk
+            yield chunk
+
+
+class Wall(Platform):
+    """A platform that is a list of posts. It survives the processes that post on it."""
+
+    name = "web"
+
+    def __init__(self) -> None:
+        self.posts: dict[int, tuple[SessionKey, str]] = {}
+        self.told: list[str] = []
+        self.past: History = History((), whole=True)
+        self.files: dict[str, bytes] = {}
+        self.trouble: Exception | None = None
+        self.unreadable: Exception | None = None
+        self._positions = itertools.count(1_000_000)
+
+    def post(self, key: SessionKey, text: str) -> int:
+        """What the platform's server does."""
+        position = next(self._positions)
+        self.posts[position] = (key, text)
+        return position
+
+    def replies(self, key: SessionKey) -> list[str]:
+        """What stands in a thread of ours."""
+        return [text for where, text in self.posts.values() if where == key]
+
+    async def open_reply(self, journal: Journal) -> Reply:
+        return _Posting(self, journal)
+
+    async def history(self, key: SessionKey, before: int, limit: int) -> History:
+        if self.unreadable:
+            raise self.unreadable
+        return self.past
+
+    async def fetch(self, attachment: Attachment, most: int) -> bytes | None:
+        return self.files.get(attachment.url)
+
+    async def tell(self, key: SessionKey, to: Author, text: str) -> None:
+        self.told.append(text)
+
+    async def open(self, handler: Handler, desk: Desk) -> None: ...
+    async def quiet(self) -> None: ...
+    async def close(self) -> None: ...
+
+    def ailing(self) -> str:
+        return ""
+
+
+class _Posting:
+    """A reply of one post, which grows in place; what a predecessor posted is found by its row."""
+
+    def __init__(self, wall: Wall, journal: Journal) -> None:
+        self._wall = wall
+        self._journal = journal
+        self._position = journal.turn.parts[0].position if journal.turn.parts else None
+
+    async def show(self, text: str) -> None:
+        self._journal.check()
+        if self._position is None:
+            self._position = self._wall.post(self._journal.turn.key, text)
+            await self._journal.posted(1, self._position)
+        else:
+            self._wall.posts[self._position] = (self._journal.turn.key, text)
+
+    async def finish(self, answer: Answer) -> tuple[Part, ...]:
+        if self._wall.trouble:
+            raise self._wall.trouble
+        await self.show(answer.text)
+        assert self._position is not None
+        return (Part(1, self._position, len(answer.text)),)
+
+    async def abandon(self) -> None: ...
+
+
+class MortalTurns(Turns):
+    """Turns of a process that can die: the dead release nothing."""
+
+    dead = False
+
+    async def release(self, turn: Turn, wait_s: float) -> None:
+        if not self.dead:
+            await super().release(turn, wait_s)
+
+
+class Process:
+    """One process of the bot: a service of its own over stores that others share."""
+
+    def __init__(
+        self,
+        database: Database,
+        hot: HotContext,
+        wall: Platform,
+        model: HeldModel,
+        *,
+        owner: str = "one",
+        limit: int = 100,
+        lease_s: float = 60.0,
+        clock: Callable[[], float] = monotonic,
+        loader: type[WindowLoader] = WindowLoader,
+    ) -> None:
+        claimant = Claimant(owner, lease_s)
+        self.records, self.turns = Records(database, claimant), MortalTurns(database, claimant)
+        self.windows, self.summaries = Windows(database), Summaries(database)
+        offer = Offer(models=("held", "other"), personas=("default", "pirate"))
+        observer = Unobserved()
+        self.keeper = Keeper(self.turns, lease_s, clock)
+        self.service = Service(
+            gate=Gate(Access(), RateLimits(None, "a", "none", "none")),
+            records=self.records,
+            turns=self.turns,
+            hot=hot,
+            answerer=Answerer(
+                records=self.records,
+                windows=loader(hot, self.windows, limit, observer, LastReads()),
+                summaries=self.summaries,
+                model=model,
+                count=lambda text: len(text) // 4 + 1,
+                personas={"default": "You are Threadfly.", "pirate": "You are a pirate."},
+                offer=offer,
+                backfill=Backfill(50, 5.0),
+            ),
+            summariser=Summariser(self.summaries, self.windows, model),
+            keeper=self.keeper,
+            offer=offer,
+            observer=observer,
+        )
+        self.service.serve({wall.name: wall})
+
+    async def settle(self) -> None:
+        """Until every turn and chore of this process has ended."""
+        while tasks := self.service.tasks():
+            await asyncio.wait(tasks)
+
+    async def die(self) -> None:
+        """End as `kill -9` does, as far as tasks can: nothing of what runs is handed over or written."""
+        self.turns.dead = True
+        for task in self.service.tasks():
+            task.cancel()
+        await asyncio.gather(*self.service.tasks(), return_exceptions=True)
