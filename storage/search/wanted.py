@@ -1,11 +1,12 @@
 """What is searched for, and what a search gives: the values that the pieces of the search share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from storage.search.clauses import Clause
-from storage.search.index import Place
+from bot.query import Query, Trait
+from storage.search.clauses import Clause, clauses_of, phrase_clause
+from storage.search.index import FILE, LINK, Place, author_term
 
 ENOUGH_MESSAGES = 256
 ENOUGH_SESSIONS = 40
@@ -34,6 +35,36 @@ class Wanted:
     """Sent earlier than this."""
     session_id: int | None = None
     """In this session alone; None for all."""
+
+
+_TERM_OF_TRAIT = {Trait.LINK: LINK, Trait.FILE: FILE}
+
+
+def wanted_of(
+    query: Query, places: frozenset[Place], authors: frozenset[str], session_id: int | None = None
+) -> Wanted | None:
+    """What `query` asks for; None if it holds nothing that can be looked for, such as mere punctuation.
+
+    `places` are those that the asker may read, already cut down to the channels of the query, and
+    `authors` the ids of its people; whoever calls looks both up.
+    """
+    clauses = (*clauses_of(" ".join(query.words)), *_phrases(query.phrases))
+    if not clauses and (query.words or query.phrases):
+        return None
+    return Wanted(
+        places,
+        tuple(dict.fromkeys(clauses)),
+        (*clauses_of(" ".join(query.without)), *_phrases(query.without_phrases)),
+        frozenset(map(author_term, authors)),
+        frozenset(_TERM_OF_TRAIT[trait] for trait in query.traits),
+        query.after,
+        query.before,
+        session_id,
+    )
+
+
+def _phrases(texts: Iterable[str]) -> Iterator[Clause]:
+    return (clause for clause in map(phrase_clause, texts) if clause is not None)
 
 
 @dataclass(frozen=True, slots=True)

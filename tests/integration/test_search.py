@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from bot.query import Query, parse
 from storage.database import Database
-from storage.search.clauses import clauses_of, phrase_clause
 from storage.search.find import find
-from storage.search.index import FILE, LINK, Entry, Place, author_term, index, seal, unindex
-from storage.search.wanted import Found, Wanted
+from storage.search.index import Entry, Place, index, seal, unindex
+from storage.search.wanted import Found, Wanted, wanted_of
 from storage.search_tables import search_buckets, search_docs, search_places, search_tail, search_terms
 from storage.tables import metadata
 from tests.databases import archive_url, database, postgres_server  # noqa: F401 - fixtures
@@ -56,19 +57,12 @@ def entries(messages: Sequence[dict[str, Any]] = MESSAGES) -> list[Entry]:
     ]
 
 
-def wanted(text: str, **more: Any) -> Wanted:
-    """What `text` asks for, in the simplest reading: words, "phrases" and -either."""
-    said: dict[bool, list[Any]] = {True: [], False: []}
-    before = ""
-    for number, piece in enumerate(text.split('"')):
-        if number % 2:
-            said[not before.endswith("-")].append(phrase_clause(piece))
-        else:
-            words = piece.removesuffix("-").split()
-            said[True] += clauses_of(" ".join(w for w in words if not w.startswith("-")))
-            said[False] += clauses_of(" ".join(w[1:] for w in words if w.startswith("-")))
-        before = piece
-    return Wanted(**{"places": HERE, "clauses": tuple(said[True]), "without": tuple(said[False])} | more)
+def wanted(text: str, places: frozenset[Place] = HERE, **more: Any) -> Wanted:
+    query = parse(text, NOW)
+    assert isinstance(query, Query)
+    asked = wanted_of(query, places, frozenset(name.text for name in query.people))
+    assert asked
+    return replace(asked, **more)
 
 
 async def search(archive: Database, asked: Wanted | str) -> Found:
@@ -122,14 +116,13 @@ async def test_nothing_is_found_outside_the_places_that_may_be_read(archive: Dat
 @pytest.mark.parametrize("sealed", ["none", "all"])
 async def test_filters_narrow_the_hits(archive: Database, sealed: str) -> None:
     await filled(archive, sealed=sealed)
-    bob = await search(archive, wanted("", authors=frozenset({author_term("bob")})))
-    assert names(bob) == ["by-bob"]
-    assert names(await search(archive, wanted("", traits=frozenset({FILE})))) == ["by-bob"]
-    assert names(await search(archive, wanted("login", traits=frozenset({LINK})))) == ["login-new"]
-    late = wanted("login", after=DAY_0 + timedelta(days=15))
-    assert names(await search(archive, late)) == ["login-new", "login-apart"]
-    early = wanted("login", before=DAY_0 + timedelta(days=15))
-    assert names(await search(archive, early)) == ["login-old", "login-forms"]
+    assert names(await search(archive, "from:@bob")) == ["by-bob"]
+    assert names(await search(archive, "report from:@ann")) == []
+    assert names(await search(archive, "has:file")) == ["by-bob"]
+    assert names(await search(archive, "login has:link")) == ["login-new"]
+    assert names(await search(archive, "login after:2026-10-16")) == ["login-new", "login-apart"]
+    assert names(await search(archive, "login before:2026-10-16")) == ["login-old", "login-forms"]
+    assert names(await search(archive, "login on:2026-10-11")) == ["login-forms"]
     assert names(await search(archive, wanted("login", session_id=3))) == ["login-forms"]
 
 
@@ -161,3 +154,18 @@ async def test_a_common_word_gives_the_newest_and_says_that_there_are_more(archi
     assert [hit.position for hit in found.hits[:3]] == [3000, 2999, 2998]
     older = await search(archive, wanted("same", before=DAY_0 + timedelta(seconds=1001)))
     assert [hit.position for hit in older.hits[:2]] == [1000, 999]
+
+
+@pytest.mark.parametrize(
+    "text", ["' OR 1=1 --", "a* NEAR(b c)", "%_\\ \x00 x", '""" login', "😀" * 300, "字" * 900]
+)
+async def test_hostile_words_are_only_words(archive: Database, text: str) -> None:
+    await filled(archive, sealed="half")
+    found = await search(archive, text)
+    assert len(found.hits) <= 2
+
+
+def test_mere_punctuation_asks_for_nothing_that_could_be_found() -> None:
+    query = parse("?!? ;--", NOW)
+    assert isinstance(query, Query)
+    assert wanted_of(query, HERE, frozenset()) is None

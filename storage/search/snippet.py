@@ -1,0 +1,112 @@
+"""The few lines of a message that are shown for a hit, with the words that were found marked. Pure."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from storage.analyser import Chunk, chunks, composed, fold, is_cjk
+from storage.stemmer import stem
+
+LENGTH = 240
+"""Most characters of a snippet."""
+_LEAD = 60
+"""Characters before the first marked word."""
+_RUN_OF_OTHERS = re.compile(r"[A-Za-z0-9]+")
+_MOST_SCANNED = 20_000
+"""Characters that are scanned for the best place; further on, the beginning of the text is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of a snippet."""
+
+    text: str
+    marked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """A part of a message."""
+
+    stretches: tuple[Stretch, ...]
+    cut_before: bool
+    cut_after: bool
+
+    @property
+    def text(self) -> str:
+        """Without marks."""
+        return "".join(stretch.text for stretch in self.stretches)
+
+
+def snippet(text: str, terms: frozenset[str], length: int = LENGTH) -> Snippet:
+    """The part of `text` with the most of `terms` (see `Found.terms`), on one line."""
+    line = " ".join(composed(text)[:_MOST_SCANNED].split())
+    marks = list(_marks(line, terms))
+    start, end = _window(line, marks, length)
+    inside = [(max(a, start), min(b, end)) for a, b, _ in marks if a < end and b > start]
+    return Snippet(tuple(_stretches(line, start, end, inside)), start > 0, end < len(line))
+
+
+def _marks(line: str, terms: frozenset[str]) -> Iterator[tuple[int, int, frozenset[str]]]:
+    """Where something is to be marked, and which terms it holds."""
+    for chunk in chunks(line):
+        found = chunk.pieces.terms & terms
+        if not found:
+            continue
+        written = line[chunk.start : chunk.end]
+        if is_cjk(written):
+            yield from _cjk_marks(chunk, written, found)
+        else:
+            yield chunk.start, chunk.end, found
+
+
+def _cjk_marks(
+    chunk: Chunk, written: str, found: frozenset[str]
+) -> Iterator[tuple[int, int, frozenset[str]]]:
+    """Runs of CJK have no words to be marked whole: the characters that were found, and no others."""
+    at = 0
+    while at < len(written):
+        end = _end_of_mark(written, at, found)
+        if end > at:
+            yield chunk.start + at, chunk.start + end, found
+        at = max(end, at + 1)
+
+
+def _end_of_mark(written: str, at: int, found: frozenset[str]) -> int:
+    """Where the mark ends that begins at `at`; `at` itself if none does."""
+    run = _RUN_OF_OTHERS.match(written, at)
+    if run and (at == 0 or is_cjk(written[at - 1])):
+        return run.end() if stem(fold(run[0])) in found else at
+    end = next((at + n for n in (2, 1) if fold(written[at : at + n]) in found), at)
+    while at < end < len(written) and fold(written[end - 1 : end + 1]) in found:
+        end += 1
+    return end
+
+
+def _window(line: str, marks: list[tuple[int, int, frozenset[str]]], length: int) -> tuple[int, int]:
+    """Start and end of the stretch with the most different terms, cut between words where it can be."""
+    if len(line) <= length:
+        return 0, len(line)
+    starts = [max(0, min(a - _LEAD, len(line) - length)) for a, _, _ in marks] or [0]
+    start = max(starts, key=lambda s: (len(_inside(marks, s, s + length)), -s))
+    end = start + length
+    if start > 0:
+        start = line.find(" ", start, start + _LEAD // 2) + 1 or start
+    if end < len(line):
+        end = max(line.rfind(" ", end - _LEAD // 2, end), 0) or end
+    return start, end
+
+
+def _inside(marks: list[tuple[int, int, frozenset[str]]], start: int, end: int) -> frozenset[str]:
+    return frozenset().union(*(found for a, b, found in marks if start <= a and b <= end))
+
+
+def _stretches(line: str, start: int, end: int, marks: list[tuple[int, int]]) -> Iterator[Stretch]:
+    at = start
+    for a, b in marks:
+        if a > at:
+            yield Stretch(line[at:a])
+        yield Stretch(line[a:b], marked=True)
+        at = b
+    if at < end:
+        yield Stretch(line[at:end])
