@@ -86,7 +86,7 @@ async def set_up(kind: str) -> AsyncIterator[Stage]:
         turned = _Turned(hot_context(settings, server, archive_id))
         gate = Gate(Access(), RateLimits(server, archive_id, UNLIMITED, UNLIMITED))
         service, keeper = wire_service(
-            settings, database, turned, cast(Any, _Model()), _Nobody(), LastReads(), gate
+            settings, database, turned, cast(Any, _Model()), Nobody(), LastReads(), gate
         )
         service.serve({"web": cast(Platform, _Nowhere())})
         renewing = asyncio.create_task(keeper.renewing())
@@ -187,7 +187,9 @@ class _Nowhere:
         return _Reply(journal)
 
 
-class _Nobody:
+class Nobody:
+    """An observer that lets everything pass."""
+
     def turn_ended(self, end: TurnEnd) -> None:
         """Nobody counts."""
 

@@ -19,8 +19,18 @@ import aiohttp
 
 from adapters.llm.models import ModelSettings
 from adapters.llm.roster import Roster
+from benchmarks.measuring import Size
 from bot.domain import Delta, Finished, Prompt, PromptMessage, Role
 
+SHOWN = (
+    "bare_cpu_s",
+    "plain_cpu_s",
+    "ours_cpu_s",
+    "ours_to_plain",
+    "ours_to_bare",
+    "bare_first_text_median_ms",
+    "ours_first_text_median_ms",
+)
 MODEL = "bench"
 KEY = "bench"
 QUESTION = "Joe: tell me everything"
@@ -52,6 +62,11 @@ class Read:
 
 
 Reader = Callable[[], Awaitable[Read]]
+
+
+async def measure(size: Size) -> dict[str, float]:
+    """As much as the module's own defaults, or only a little."""
+    return await main() if size is not Size.QUICK else await main(streams=8, tokens=40)
 
 
 async def main(streams: int = 64, tokens: int = 200, interval_s: float = 0.02) -> dict[str, float]:
