@@ -27,13 +27,13 @@ class Names:
         self._clock = clock
 
     async def of(
-        self, installation: Installation, ids: Iterable[str], patience_s: float = PATIENCE_S
+        self, installation: Installation, ids: Iterable[str], patience_s: float | None = None
     ) -> Mapping[str, str]:
         """The names of `ids`; what can't be learned in time is left out. Never raises."""
         keys = [(installation.me.workspace, each) for each in ids if each]
         stale = [key for key in keys if not self._is_fresh(key)]
         if stale:
-            await asyncio.wait(self._learn(installation, stale), timeout=patience_s)
+            await asyncio.wait(self._learn(installation, stale), timeout=patience_s or PATIENCE_S)
         return {key[1]: self._known[key][0] for key in keys if key in self._known}
 
     def _is_fresh(self, key: Key) -> bool:

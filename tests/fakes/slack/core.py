@@ -146,6 +146,12 @@ class ScriptedCore:
             while not true():
                 await self._news.wait()
 
+    async def until_true(self, true: Callable[[], object], timeout: float = 10.0) -> None:
+        """Wait for something that nobody tells us of."""
+        async with asyncio.timeout(timeout):
+            while not true():  # noqa: ASYNC110  # there is nothing to wait for
+                await asyncio.sleep(0.005)
+
     async def _stir(self) -> None:
         async with self._news:
             self._news.notify_all()

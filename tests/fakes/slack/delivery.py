@@ -9,6 +9,7 @@ import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import aiohttp
@@ -31,6 +32,12 @@ class Delivered:
     response: Json | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once it was acknowledged, or given up."""
+
+    async def finished(self) -> Json | None:
+        """What it was acknowledged with, once it was; None if it was given up."""
+        async with asyncio.timeout(20):
+            await self.done.wait()
+        return self.response
 
 
 class Deliveries:
@@ -109,10 +116,10 @@ class Deliveries:
         if delivered.kind == "events_api":
             body, content_type = json.dumps(delivered.payload), "application/json"
         elif delivered.kind == "interactive":
-            body = aiohttp.FormData({"payload": json.dumps(delivered.payload)})().decode().decode()  # type: ignore[union-attr]
+            body = urlencode({"payload": json.dumps(delivered.payload)})
             content_type = "application/x-www-form-urlencoded"
         else:
-            body = aiohttp.FormData(delivered.payload)().decode().decode()  # type: ignore[union-attr]
+            body = urlencode(delivered.payload)
             content_type = "application/x-www-form-urlencoded"
         headers = self.signed(body) | {"Content-Type": content_type}
         if retry:

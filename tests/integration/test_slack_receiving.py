@@ -1,0 +1,333 @@
+"""How events reach us: over sockets that break and are refreshed, over signed HTTP, and as commands."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from adapters.slack import receiving, sockets
+from bot.domain import Addressed, Answer, Button, Said
+from bot.errors import PlatformForbidden
+from bot.ports import Reply
+from tests.fakes.slack import FakeSlack
+from tests.fakes.slack.core import ScriptedCore, echo
+from tests.fakes.slack.server import ALICE, APP_TOKEN, BOT, BOT_TOKEN, CHANNEL, DM, OTHER_CHANNEL
+from tests.integration.slack_stage import fake_slack, platform_on, running
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[FakeSlack]:
+    async with fake_slack(scale=0.01) as slack:
+        slack.budgets.on = False
+        yield slack
+
+
+@pytest.fixture
+def core() -> ScriptedCore:
+    return ScriptedCore()
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits between attempts to connect are cut short, not left out."""
+    monkeypatch.setattr(sockets, "SHORTEST_WAIT_S", 0.02)
+    monkeypatch.setattr(sockets, "LONGEST_WAIT_S", 0.1)
+
+
+async def answered(slack: FakeSlack, text: str = "hello") -> str:
+    ts = slack.say(f"<@{BOT}> {text}")
+    await slack.until(lambda: slack.thread(ts))
+    return ts
+
+
+async def test_two_connections_are_kept_open(slack: FakeSlack, core: ScriptedCore) -> None:
+    async with running(slack, core) as platform:
+        await slack.until(lambda: len(slack.deliveries.sockets) == 2)
+        assert platform.ailing() == ""
+    assert slack.deliveries.sockets == []
+
+
+async def test_a_refreshed_connection_loses_nothing(slack: FakeSlack, core: ScriptedCore) -> None:
+    async with running(slack, core):
+        await slack.until(lambda: len(slack.deliveries.sockets) == 2)
+        await slack.deliveries.refresh()
+        await answered(slack)
+        await slack.until(lambda: len(slack.deliveries.sockets) == 2)
+        assert slack.deliveries.opened == 4
+
+
+async def test_connections_that_break_come_back_for_ever(slack: FakeSlack, core: ScriptedCore) -> None:
+    async with running(slack, core) as platform:
+        for _ in range(3):
+            await slack.until(lambda: len(slack.deliveries.sockets) == 2)
+            slack.refusing = True
+            await slack.deliveries.drop()
+            await core.until_true(lambda: platform.ailing() != "")
+            slack.refusing = False
+            await answered(slack)
+        assert platform.ailing() == ""
+
+
+async def test_an_event_that_met_a_broken_connection_is_answered_once(
+    slack: FakeSlack, core: ScriptedCore
+) -> None:
+    core.slow_s = 0.1
+    async with running(slack, core):
+        await slack.until(lambda: len(slack.deliveries.sockets) == 2)
+        slack.deliveries.ack_s = 0.5
+        ts = slack.say(f"<@{BOT}> hello")
+        await slack.deliveries.drop()
+        await slack.until(lambda: slack.thread(ts))
+        await slack.deliveries.settled()
+    assert len(slack.thread(ts)) == 1
+
+
+@pytest.mark.parametrize("tokens", [{"app_token": "xapp-wrong"}, {"bot_token": "xoxb-wrong"}])
+async def test_refused_credentials_end_the_start(
+    slack: FakeSlack, core: ScriptedCore, tokens: dict[str, str]
+) -> None:
+    platform = platform_on(slack, **tokens)
+    try:
+        with pytest.raises(PlatformForbidden, match="invalid_auth"):
+            await platform.open(core, core.desk)
+    finally:
+        await platform.close()
+
+
+async def test_a_slow_archive_is_not_waited_for_longer_than_slack_waits(
+    slack: FakeSlack, core: ScriptedCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "ACKNOWLEDGE_S", 0.05)
+    slack.deliveries.redeliver_after = ()
+    slack.deliveries.ack_s = 0.3
+    core.slow_s = 5
+    async with running(slack, core):
+        slack.say(f"<@{BOT}> hello")
+        await slack.deliveries.settled()
+    assert not any(delivered.acknowledged for delivered in slack.deliveries.log)
+
+
+async def test_after_quiet_nothing_is_acknowledged(slack: FakeSlack, core: ScriptedCore) -> None:
+    slack.deliveries.redeliver_after = ()
+    async with running(slack, core) as platform:
+        await platform.quiet()
+        slack.say(f"<@{BOT}> hello")
+        await slack.deliveries.settled()
+    assert not any(delivered.acknowledged for delivered in slack.deliveries.log)
+
+
+async def test_a_button_reaches_the_core(slack: FakeSlack, core: ScriptedCore) -> None:
+    async with running(slack, core):
+        ts = await answered(slack)
+        (post,) = slack.thread(ts)
+        delivered = slack.press("threadfly_good", ts=post["ts"])
+        await delivered.finished()
+    (pressed,) = core.pressed()
+    assert delivered.acknowledged
+    assert (pressed.button, pressed.by.name, pressed.key.thread) == (Button.GOOD, "Alice", ts)
+
+
+async def test_a_command_is_answered_to_its_asker(slack: FakeSlack, core: ScriptedCore) -> None:
+    async with running(slack, core):
+        delivered = slack.command("model small", channel=DM)
+        await delivered.finished()
+    assert delivered.response == {"response_type": "ephemeral", "text": "done"}
+    assert [order.words for order in core.orders] == ["model small"]
+
+
+async def test_a_command_in_a_channel_says_where_it_would_work(slack: FakeSlack, core: ScriptedCore) -> None:
+    async with running(slack, core):
+        delivered = slack.command("pause")
+        await delivered.finished()
+    assert delivered.response is not None
+    assert "Mention me" in delivered.response["text"]
+    assert core.orders == []
+
+
+async def test_a_slow_command_answers_at_its_response_url(
+    slack: FakeSlack, core: ScriptedCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiving, "DESK_S", 0.02)
+    core.slow_s = 0.1
+    async with running(slack, core):
+        delivered = slack.command("help")
+        await slack.until(lambda: slack.responses)
+    assert delivered.acknowledged
+    assert slack.responses[0][1]["text"] == "done"
+
+
+async def test_a_shortcut_is_about_its_thread(slack: FakeSlack, core: ScriptedCore) -> None:
+    async with running(slack, core):
+        ts = await answered(slack)
+        slack.shortcut("threadfly_pause", ts=slack.thread(ts)[0]["ts"])
+        await slack.until(lambda: slack.responses)
+    (order,) = core.orders
+    assert (order.words, order.key.thread, order.by.name) == ("pause", ts, "Alice")
+
+
+async def test_joining_a_channel_greets_once_however_often_it_is_told(
+    slack: FakeSlack, core: ScriptedCore
+) -> None:
+    async with running(slack, core):
+        joined = slack.invite()
+        await slack.until(lambda: slack.team.authored(OTHER_CHANNEL))
+        again = slack.event(joined.payload["event"])
+        await again.finished()
+        await slack.until(lambda: [m for m, _ in slack.calls].count("conversations.history") == 2)
+        await answered(slack)
+    (greeting,) = slack.team.authored(OTHER_CHANNEL)
+    assert "help" in greeting["text"]
+    assert "keep" in greeting["text"]
+
+
+async def test_the_agent_view_gets_prompts_a_title_and_a_status(slack: FakeSlack, core: ScriptedCore) -> None:
+    async def slowly(reply: Reply, said: Said) -> Answer:
+        await slack.until(lambda: slack.team.statuses)
+        return await echo(reply, said)
+
+    core.script = slowly
+    async with running(slack, core):
+        slack.event(
+            {"type": "app_home_opened", "user": ALICE, "channel": DM, "tab": "messages", "event_ts": "1.0"}
+        )
+        await slack.until(lambda: slack.team.prompts)
+        root = slack.say("New chat", channel=DM, deliver=False, subtype="assistant_app_thread")
+        slack.say("How do I bake  bread?", channel=DM, thread_ts=root)
+        await slack.until(lambda: slack.team.titles and slack.thread(root, channel=DM))
+        slack.say("And cake?", channel=DM, thread_ts=root)
+        await slack.until(lambda: len(slack.thread(root, channel=DM)) == 2)
+    assert 1 <= len(slack.team.prompts[0]["prompts"]) <= 4
+    assert [title["title"] for title in slack.team.titles] == ["How do I bake bread?"]
+    assert slack.team.statuses[0]["thread_ts"] == root
+
+
+async def test_names_are_asked_once(slack: FakeSlack, core: ScriptedCore) -> None:
+    async with running(slack, core):
+        await answered(slack)
+        await answered(slack)
+        await slack.deliveries.settled()
+    assert [method for method, _ in slack.calls].count(
+        "users.info"
+    ) == 2  # Alice, and the bot that she mentions
+
+
+async def test_a_name_that_does_not_come_holds_nothing_up(
+    slack: FakeSlack, core: ScriptedCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.slack.names.PATIENCE_S", 0.05)
+    slack.hold["users.info"] = asyncio.Event()
+    async with running(slack, core):
+        await answered(slack)
+        slack.hold["users.info"].set()
+    assert core.said()[0].message.author.id == ALICE
+
+
+async def test_a_mention_from_a_shared_channel_is_under_our_workspace(
+    slack: FakeSlack, core: ScriptedCore
+) -> None:
+    slack.team.shared_users["U0OLGA"] = "T99"
+    async with running(slack, core):
+        ts = slack.say(f"<@{BOT}> hello", user="U0OLGA")
+        await slack.until(lambda: slack.thread(ts))
+    said = core.said()[0]
+    assert said.key.workspace == "T01"
+    assert said.groups == {"T99"}
+
+
+async def test_no_token_and_no_word_of_a_message_is_in_the_log(
+    slack: FakeSlack, core: ScriptedCore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    core.refusals = 1
+    async with running(slack, core):
+        slack.failures["chat.postMessage"] = ["500", "internal_error"]
+        await answered(slack, "a very secret question")
+        await slack.deliveries.drop()
+        await answered(slack)
+    for secret in (BOT_TOKEN, APP_TOKEN, "very secret", "ticket"):
+        assert secret not in caplog.text
+
+
+class HttpDoor:
+    """The one HTTP server, as far as Slack sees it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+
+@pytest.fixture
+async def door(slack: FakeSlack, core: ScriptedCore) -> AsyncIterator[HttpDoor]:
+    async with running(slack, core, mode="http", app_token="") as platform:
+        app = web.Application()
+        app.add_routes(platform.routes())
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        door = HttpDoor(f"http://127.0.0.1:{runner.addresses[0][1]}")
+        slack.deliveries.http_url = f"{door.url}/slack/events"
+        yield door
+        await runner.cleanup()
+
+
+async def test_over_http_a_mention_is_answered_once(
+    slack: FakeSlack, core: ScriptedCore, door: HttpDoor
+) -> None:
+    ts = await answered(slack)
+    await slack.deliveries.settled()
+    assert len(slack.thread(ts)) == 1
+    assert all(delivered.acknowledged for delivered in slack.deliveries.log)
+    assert core.said()[0].addressed is Addressed.MENTION
+
+
+async def test_over_http_an_event_is_not_acknowledged_before_it_is_kept(
+    slack: FakeSlack, core: ScriptedCore, door: HttpDoor
+) -> None:
+    core.refusals = 3
+    ts = await answered(slack)
+    await slack.deliveries.settled()
+    assert len(slack.thread(ts)) == 1
+    assert sum(delivered.attempts for delivered in slack.deliveries.log) >= 5
+
+
+async def test_over_http_commands_and_buttons_work_too(
+    slack: FakeSlack, core: ScriptedCore, door: HttpDoor
+) -> None:
+    ts = await answered(slack)
+    pressed = slack.press("threadfly_bad", ts=slack.thread(ts)[0]["ts"])
+    command = slack.command("help")
+    await pressed.finished()
+    await command.finished()
+    assert core.pressed()[0].button is Button.BAD
+    assert command.response == {"response_type": "ephemeral", "text": "done"}
+
+
+async def test_a_signature_that_is_wrong_or_old_is_refused(
+    slack: FakeSlack, core: ScriptedCore, door: HttpDoor
+) -> None:
+    body = json.dumps(
+        {"type": "event_callback", "team_id": "T01", "event": {"type": "message", "channel": CHANNEL}}
+    )
+    good = slack.deliveries.signed(body)
+    wrong = good | {"x-slack-signature": "v0=" + "0" * 64}
+    old = slack.deliveries.signed(body, at=1_700_000_000)
+    async with aiohttp.ClientSession() as session:
+        for headers, status in ((good, 200), (wrong, 401), (old, 401), ({}, 401)):
+            headers |= {"Content-Type": "application/json"}
+            async with session.post(slack.deliveries.http_url, data=body, headers=headers) as answer:
+                assert answer.status == status
+    assert core.events == []
+
+
+async def test_slack_can_verify_the_address(slack: FakeSlack, door: HttpDoor) -> None:
+    body = json.dumps({"type": "url_verification", "challenge": "3eZb", "token": "x"})
+    headers = slack.deliveries.signed(body) | {"Content-Type": "application/json"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(slack.deliveries.http_url, data=body, headers=headers) as answer,
+    ):
+        assert (answer.status, await answer.json()) == (200, {"challenge": "3eZb"})
