@@ -15,6 +15,9 @@ _RUN_OF_OTHERS = re.compile(r"[A-Za-z0-9]+")
 _MOST_SCANNED = 20_000
 """Characters that are scanned for the best place; further on, the beginning of the text is shown."""
 
+_Mark = tuple[int, int, frozenset[str]]
+"""From where to where, and for which terms."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -47,7 +50,7 @@ def snippet(text: str, terms: frozenset[str], length: int = LENGTH) -> Snippet:
     return Snippet(tuple(_stretches(line, start, end, inside)), start > 0, end < len(line))
 
 
-def _marks(line: str, terms: frozenset[str]) -> Iterator[tuple[int, int, frozenset[str]]]:
+def _marks(line: str, terms: frozenset[str]) -> Iterator[_Mark]:
     """Where something is to be marked, and which terms it holds."""
     for chunk in chunks(line):
         found = chunk.pieces.terms & terms
@@ -60,9 +63,7 @@ def _marks(line: str, terms: frozenset[str]) -> Iterator[tuple[int, int, frozens
             yield chunk.start, chunk.end, found
 
 
-def _cjk_marks(
-    chunk: Chunk, written: str, found: frozenset[str]
-) -> Iterator[tuple[int, int, frozenset[str]]]:
+def _cjk_marks(chunk: Chunk, written: str, found: frozenset[str]) -> Iterator[_Mark]:
     """Runs of CJK have no words to be marked whole: the characters that were found, and no others."""
     at = 0
     while at < len(written):
@@ -83,7 +84,7 @@ def _end_of_mark(written: str, at: int, found: frozenset[str]) -> int:
     return end
 
 
-def _window(line: str, marks: list[tuple[int, int, frozenset[str]]], length: int) -> tuple[int, int]:
+def _window(line: str, marks: list[_Mark], length: int) -> tuple[int, int]:
     """Start and end of the stretch with the most different terms, cut between words where it can be."""
     if len(line) <= length:
         return 0, len(line)
@@ -97,7 +98,7 @@ def _window(line: str, marks: list[tuple[int, int, frozenset[str]]], length: int
     return start, end
 
 
-def _inside(marks: list[tuple[int, int, frozenset[str]]], start: int, end: int) -> frozenset[str]:
+def _inside(marks: list[_Mark], start: int, end: int) -> frozenset[str]:
     return frozenset().union(*(found for a, b, found in marks if start <= a and b <= end))
 
 
