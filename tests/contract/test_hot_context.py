@@ -408,6 +408,7 @@ async def test_a_write_that_was_not_finished_shows_no_version(
     await raw.rpop(key)
 
     for version in range(4):
+        assert await hot.read(SESSION, version) is None
         assert await hot.read(SESSION, version, messages(3, 3)) is None
 
 

@@ -62,6 +62,11 @@ class BrokenRedis:
         async with asyncio.timeout(20), self._heard:
             await self._heard.wait_for(lambda: len(self.requests) >= count)
 
+    async def deserted(self) -> None:
+        """Wait until no connection is left."""
+        async with asyncio.timeout(20), self._heard:
+            await self._heard.wait_for(lambda: not self._open)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -81,6 +86,8 @@ class BrokenRedis:
             redis_writer.close()
             writer.close()
             self._open.discard(task)
+            async with self._heard:
+                self._heard.notify_all()
 
     async def _hear(self, data: bytes) -> None:
         if _is_handshake(data):
