@@ -149,3 +149,32 @@ def _show(findings: "Sequence[Finding]") -> None:
         cells = (finding.what, finding.tried, finding.came_back, finding.to_do)
         table.add_row(mark, *(Text(cell) for cell in cells))
     console.print(table)
+
+
+manifest = typer.Typer(help="Print what a platform wants to know of the app.", no_args_is_help=True)
+app.add_typer(manifest, name="manifest")
+invite = typer.Typer(help="Print the address that brings the bot into a workspace.", no_args_is_help=True)
+app.add_typer(invite, name="invite")
+
+
+@manifest.command("slack")
+def manifest_slack(
+    name: Annotated[str, typer.Option(help="What the app is called.")] = "Threadfly",
+    url: Annotated[str, typer.Option(help="Where Slack reaches this bot, for slack.mode http.")] = "",
+) -> None:
+    """Print the app manifest: create an app from it at api.slack.com/apps."""
+    from adapters.slack.manifest import render
+
+    typer.echo(render(name=name, url=url))
+
+
+@invite.command("discord")
+def invite_discord(
+    client_id: Annotated[str, typer.Argument(help="The application's id, from its page for developers.")],
+) -> None:
+    """Print the address by which somebody brings the bot into a server, with the rights that it uses."""
+    from adapters.discord.invite import url
+
+    if not client_id.isdecimal():
+        raise typer.BadParameter("an application's id is a number, such as 1234567890123456789")
+    typer.echo(url(client_id))

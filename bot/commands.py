@@ -38,6 +38,11 @@ class Offer:
         """The names that `verb` chooses from."""
         return self.models if verb is Verb.MODEL else self.personas
 
+    def chosen(self, command: Command) -> str | None:
+        """The name on offer that the command means, whatever its case; None if there is none."""
+        wanted = command.name.casefold()
+        return next((name for name in self.of(command.verb) if name.casefold() == wanted), None)
+
 
 _CHOOSING = (Verb.MODEL, Verb.PERSONA)
 
@@ -47,12 +52,13 @@ def parse(words: str) -> Command | None:
 
     Nothing at all asks for help. `new` is a command; `new ideas, please` is a question.
     """
-    parts = words.strip().rstrip(".!").lower().removeprefix("/").split()
+    parts = words.strip().rstrip(".!").removeprefix("/").split()
     if not parts:
         return Command(Verb.HELP)
-    if parts[0] not in tuple(Verb) or len(parts) > 2:
+    word = parts[0].lower()
+    if word not in tuple(Verb) or len(parts) > 2:
         return None
-    verb = Verb(parts[0])
+    verb = Verb(word)
     if verb in _CHOOSING:
         return Command(verb, *parts[1:])
     return Command(verb) if len(parts) == 1 else None
@@ -76,8 +82,8 @@ def change(command: Command | None, offer: Offer) -> Change:
             return Change(paused=True)
         case Command(Verb.RESUME):
             return Change(paused=False)
-        case Command(Verb.MODEL, name) if name in offer.models:
-            return Change(model=name)
-        case Command(Verb.PERSONA, name) if name in offer.personas:
-            return Change(persona=name)
+        case Command(Verb.MODEL):
+            return Change(model=offer.chosen(command))
+        case Command(Verb.PERSONA):
+            return Change(persona=offer.chosen(command))
     return Change()

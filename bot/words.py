@@ -30,7 +30,6 @@ SOMETHING_BROKE = "Something broke on my side. Please try again; whoever runs me
 TOO_OFTEN_FAILED = "I could not finish this answer after many tries. Please ask again."
 NOT_FOR_YOU = "I am not set up to answer you here. Whoever runs me can change that."
 CLOSING = "I am being restarted. Please try again in a moment."
-ANSWERED_ALREADY = "That answer did not fail, so there is nothing to try again."
 
 
 def after(command: Command, offer: Offer, now: ThreadSettings) -> str:
@@ -55,11 +54,12 @@ def _choice(command: Command, offer: Offer, now: ThreadSettings) -> str:
     listed = ", ".join(f"`{name}`" for name in names)
     what = command.verb.value
     if not command.name:
-        chosen = (now.model if command.verb is Verb.MODEL else now.persona) or names[0]
-        return f"The {what} here is `{chosen}`. There are: {listed}."
-    if command.name not in names:
+        present = (now.model if command.verb is Verb.MODEL else now.persona) or names[0]
+        return f"The {what} here is `{present}`. There are: {listed}."
+    chosen = offer.chosen(command)
+    if chosen is None:
         return f"I have no {what} of that name. There are: {listed}."
-    return f"From now on the {what} in this thread is `{command.name}`."
+    return f"From now on the {what} in this thread is `{chosen}`."
 
 
 def apology(error: ModelError) -> str:
