@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from storage.search.among import among
 from storage.search.checks import Checks, in_time
 from storage.search.clauses import Clause, Way
-from storage.search.index import microseconds, place_numbers
+from storage.search.index import microseconds, numbers_of
 from storage.search.slots import SLOTS, bits_of, highest_first, places_of
 from storage.search.wanted import Candidate, Catch, Wanted
 from storage.search_tables import search_buckets, search_docs, search_terms
@@ -35,7 +35,7 @@ def search_sealed(c: sa.Connection, wanted: Wanted, catch: Catch) -> None:
     clauses = _known_clauses(c, wanted)
     if clauses is None:
         return
-    numbers = frozenset(place_numbers(c, wanted.places).values())
+    numbers = numbers_of(c, wanted.places)
     checks = Checks(wanted)
     for numbers_of_buckets in _pages(c, wanted, clauses):
         if catch.enough():
@@ -66,7 +66,8 @@ def _known_clauses(c: sa.Connection, wanted: Wanted) -> _Known | None:
     asked = [[way.terms for way in clause.ways] for clause in wanted.clauses]
     asked += [[frozenset((author,)) for author in sorted(wanted.authors)]] if wanted.authors else []
     asked += [[frozenset((trait,))] for trait in sorted(wanted.traits)]
-    counts = counts_of(c, {term for ways in asked for terms in ways for term in terms})
+    terms_asked = {term for ways in asked for terms in ways for term in terms}
+    counts = counts_of(c, terms_asked) if len(terms_asked) > 1 else dict.fromkeys(terms_asked, 1)
     driver: tuple[int, frozenset[str]] | None = None
     for ways in asked:
         rarest = [min(terms, key=lambda t: (counts.get(t, 0), t)) for terms in ways]

@@ -227,24 +227,44 @@ def _place_of(row: Any) -> Place:
 
 def _numbers_of(c: sa.Connection, places: set[Place]) -> dict[Place, int]:
     """The number of each place, given to it now if it had none."""
-    numbers = place_numbers(c, places)
+    numbers = _known_numbers(c, places)
     missing = [place for place in places if place not in numbers]
     for place in sorted(missing):
         numbers[place] = c.scalar(sa.insert(search_places).returning(search_places.c.id), place._asdict())
     return numbers
 
 
-def place_numbers(c: sa.Connection, places: Iterable[Place]) -> dict[Place, int]:
+def numbers_of(c: sa.Connection, places: Iterable[Place]) -> frozenset[int]:
+    """The numbers of those of `places` that anything is indexed from."""
+    known = search_places.c
+    numbers: set[int] = set()
+    closed = []
+    channels: dict[tuple[str, str], list[str]] = {}
+    for place in places:
+        if place.thread:
+            closed.append(place)
+        else:
+            channels.setdefault(place[:2], []).append(place.channel)
+    for (platform, workspace), names in channels.items():
+        here = (known.platform == platform, known.workspace == workspace, known.thread == "")
+        numbers.update(c.scalars(sa.select(known.id).where(*here, among(c, known.channel, names))))
+    return frozenset(numbers.union(_known_numbers(c, closed).values()))
+
+
+def _known_numbers(c: sa.Connection, places: Iterable[Place]) -> dict[Place, int]:
     """The numbers of those of `places` that have one."""
     wanted = set(places)
-    channels: dict[tuple[str, str], set[str]] = {}
-    for place in wanted:
-        channels.setdefault((place.platform, place.workspace), set()).add(place.channel)
     known = search_places.c
     columns = (known.id, known.platform, known.workspace, known.channel, known.thread)
     found: dict[Place, int] = {}
-    for (platform, workspace), names in channels.items():
+    for platform, workspace in sorted({place[:2] for place in wanted}):
+        channels = sorted({place.channel for place in wanted if place[:2] == (platform, workspace)})
+        threads = sorted({place.thread for place in wanted if place[:2] == (platform, workspace)})
         here = (known.platform == platform, known.workspace == workspace)
-        rows = c.execute(sa.select(*columns).where(*here, among(c, known.channel, sorted(names))))
+        rows = c.execute(
+            sa.select(*columns).where(
+                *here, among(c, known.channel, channels), among(c, known.thread, threads)
+            )
+        )
         found.update((Place(*place), number) for number, *place in rows if tuple(place) in wanted)
     return found
