@@ -17,6 +17,8 @@ Serve = Callable[[web.Request], Awaitable[web.StreamResponse]]
 COOKIE = "threadfly_playground"
 COOKIE_LIVES_S = 30 * 24 * 3600
 _OWN_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
+_SCHEMES = ("http", "https")
+"""A proxy may end TLS, so that the page's scheme is not the request's."""
 _READING = frozenset({"GET", "HEAD"})
 _HEADERS = {
     "Content-Security-Policy": (
@@ -95,7 +97,9 @@ def _host_name(request: web.Request) -> str:
 def _from_own_page(request: web.Request) -> bool:
     """Whether a browser says that our own page, or nobody's, sent this. Other clients say nothing."""
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != request.host.lower():
+    if origin is not None and origin.lower() not in {
+        f"{scheme}://{request.host.lower()}" for scheme in _SCHEMES
+    }:
         return False
     socket = request.headers.get("Upgrade", "").lower() == "websocket"
     if request.method in _READING and not socket:

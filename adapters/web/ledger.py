@@ -22,6 +22,7 @@ CREATE TABLE post (
     text TEXT NOT NULL,
     edited INTEGER,
     deleted INTEGER NOT NULL DEFAULT 0,
+    deleted_by TEXT,
     called INTEGER NOT NULL DEFAULT 0,
     named INTEGER NOT NULL DEFAULT 0,
     nonce TEXT UNIQUE,
@@ -48,7 +49,7 @@ CREATE TABLE vote (
 );
 """
 _POST = (
-    "position, changed, channel, root, author, text, edited, deleted, called, named, "
+    "position, changed, channel, root, author, text, edited, deleted, called, named, deleted_by, "
     "turn, part, asked, showing"
 )
 
@@ -93,6 +94,7 @@ class Post:
     named: bool = False
     """The text names the bot, or did before an edit."""
     mark: Mark | None = None
+    deleted_by: str | None = None
     files: tuple[File, ...] = ()
     votes: tuple[tuple[str, str], ...] = ()
     """Person and button, for each who rated it."""
@@ -136,7 +138,7 @@ class Ledger:
         mark = post.mark
         values = (
             post.position, post.changed, post.channel, post.root, post.author, post.text, post.edited,
-            post.deleted, post.called, post.named, *(_mark_values(mark)), nonce,
+            post.deleted, post.called, post.named, post.deleted_by, *(_mark_values(mark)), nonce,
         )  # fmt: skip
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
@@ -156,14 +158,14 @@ class Ledger:
         )
         return self._sure(position) if done.rowcount else None
 
-    def erase(self, position: int, changed: int) -> Post | None:
+    def erase(self, position: int, changed: int, by: str) -> Post | None:
         """Leave of a post that it was there; None when it was gone already."""
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")
             done = self._db.execute(
-                "UPDATE post SET changed = ?, deleted = 1, text = '', nonce = NULL "
+                "UPDATE post SET changed = ?, deleted = 1, deleted_by = ?, text = '', nonce = NULL "
                 "WHERE position = ? AND NOT deleted",
-                (changed, position),
+                (changed, by, position),
             )
             self._db.execute("DELETE FROM file WHERE post = ?", (position,))
             self._db.execute("DELETE FROM vote WHERE post = ?", (position,))
@@ -290,9 +292,9 @@ def _mark_values(mark: Mark | None) -> tuple[object, ...]:
 
 
 def _post(row: Sequence[Any]) -> Post:
-    position, changed, channel, root, author, text, edited, deleted, called, named, *marked = row
+    position, changed, channel, root, author, text, edited, deleted, called, named, deleted_by, *marked = row
     mark = None if marked[0] is None else Mark(*marked)
     return Post(
         position, changed, channel, root, author, text, edited,
-        deleted=bool(deleted), called=bool(called), named=bool(named), mark=mark,
+        deleted=bool(deleted), called=bool(called), named=bool(named), mark=mark, deleted_by=deleted_by,
     )  # fmt: skip

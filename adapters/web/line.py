@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from adapters.web.ledger import Post
-from adapters.web.room import News, Note, Posted, Room, Working
+from adapters.web.room import News, Note, Posted, Room, RoomUnavailable, Working
 
 Shown = dict[str, Any]
 TICK_S = 15.0
@@ -64,12 +64,16 @@ class Line:
         return self._room.cast.may_read(self._person, channel)
 
     async def _send_all(self, since: int | None) -> None:
-        with contextlib.suppress(ConnectionError):
+        try:
             if since is not None:
                 await self._catch_up(since)
             await self._socket.send_json({"caught_up": True})
             while True:
                 await self._send_pending()
+        except ConnectionError:
+            return
+        except RoomUnavailable:
+            await self.close()
 
     async def _send_pending(self) -> None:
         try:

@@ -30,6 +30,7 @@ MOST_FILE_BYTES = 5 * 1024 * 1024
 MOST_NAME_CHARS = 120
 UPLOAD_WAITS_S = 24 * 3600
 """How long an upload that nobody posts is kept."""
+CLOSED = "The playground is not open right now."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TYPE = re.compile(r"[a-z0-9][\w.+-]{0,60}/[a-z0-9][\w.+-]{0,80}\Z", re.IGNORECASE)
 
@@ -153,9 +154,11 @@ class Room:
         )
 
     async def delete(self, person: str, position: int) -> None:
-        """Take a post of that person away."""
-        await self._own(person, position)
-        await self._write(lambda stamp: self._open_ledger.erase(position, stamp))
+        """Take a post of that person away, or one of the bot: everybody here looks after the bot."""
+        post = await self._there(person, position)
+        if post.author not in {person, self.cast.bot.id}:
+            raise Refused("Only who wrote a message can delete it.")
+        await self._write(lambda stamp: self._open_ledger.erase(position, stamp, person))
 
     async def vote(self, person: str, position: int, button: str) -> Post:
         """Note what a person thinks of a post of the bot."""
@@ -206,7 +209,8 @@ class Room:
 
     async def remove_as_bot(self, position: int) -> None:
         """Take a post of the bot away, if it is there."""
-        await self._write(lambda stamp: self._open_ledger.erase(position, stamp))
+        bot = self.cast.bot.id
+        await self._write(lambda stamp: self._open_ledger.erase(position, stamp, bot))
 
     def working(self, channel: str, root: int | None) -> None:
         """Show for some seconds that the bot is at work."""
@@ -254,7 +258,9 @@ class Room:
 
     @property
     def newest(self) -> int:
-        """The last stamp that was given out."""
+        """The last stamp that was given out. Raises `RoomUnavailable` while the room is closed."""
+        if self._ledger is None:
+            raise RoomUnavailable(CLOSED)
         return self._stamped
 
     @staticmethod
@@ -271,7 +277,7 @@ class Room:
     @property
     def _open_ledger(self) -> Ledger:
         if self._ledger is None:
-            raise RoomUnavailable("The playground is closed.")
+            raise RoomUnavailable(CLOSED)
         return self._ledger
 
     def _checked(self, text: str, has_files: bool) -> str:
@@ -296,10 +302,14 @@ class Room:
         if first is None or first.channel != place.id or first.root is not None:
             raise NotThere("There is no such thread here.")
 
-    async def _own(self, person: str, position: int) -> Post:
+    async def _there(self, person: str, position: int) -> Post:
         post = await self.get(position)
         if post is None or post.deleted or not self.cast.may_read(person, post.channel):
             raise NotThere("That message is not there any more.")
+        return post
+
+    async def _own(self, person: str, position: int) -> Post:
+        post = await self._there(person, position)
         if post.author != person:
             raise Refused("Only who wrote a message can change it.")
         return post

@@ -34,6 +34,7 @@ from adapters.web.room import (
 from adapters.web.translate import DIRECT_THREAD, PLATFORM, WORKSPACE
 from adapters.web.words import clean, command
 from bot.domain import Button, SessionKey
+from bot.errors import ThreadflyError
 
 MOST_JSON_BYTES = 2 * 1024 * 1024
 PAGE = 50
@@ -149,11 +150,11 @@ class Pages:
     # The room.
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
-        since = request.query.get("since", "")
+        since = _number(request.query.get("since"))
         line = Line(self._room, self._person(request), self._show)
         self._lines.add(line)
         try:
-            return await line.serve(request, int(since) if since.isdecimal() else None)
+            return await line.serve(request, since)
         finally:
             self._lines.discard(line)
 
@@ -190,7 +191,7 @@ class Pages:
     async def _say(self, request: web.Request) -> web.StreamResponse:
         me, channel = self._person(request), request.match_info["channel"]
         asked = await _json(request)
-        root = asked.get("root") if isinstance(asked.get("root"), int) else None
+        root = _root(asked)
         text, files = _text(asked), [id for id in asked.get("files") or () if isinstance(id, str)]
         order = command(clean(text))
         if order is not None and not files:
@@ -256,8 +257,8 @@ class Pages:
     def _session(self, request: web.Request) -> SessionKey:
         channel, thread = request.match_info["channel"], request.match_info["thread"]
         self._room.place(self._person(request), channel)
-        if thread != DIRECT_THREAD and not thread.isdecimal():
-            raise NotThere("There is no such thread.")
+        if thread != DIRECT_THREAD:
+            _number(thread)
         return SessionKey(PLATFORM, WORKSPACE, channel, thread)
 
     def _person(self, request: web.Request) -> str:
@@ -269,7 +270,7 @@ class Pages:
     def _show(self, posted: Posted, to: str) -> Shown:
         post, mark = posted.post, posted.post.mark
         shown = asdict(post)
-        del shown["votes"], shown["mark"], shown["called"], shown["named"]
+        del shown["votes"], shown["mark"], shown["called"], shown["named"], shown["deleted_by"]
         return shown | {
             "body": tree(post.text),
             "files": [_shown_file(file) for file in post.files],
@@ -289,7 +290,7 @@ def _kindly(serve: Serve) -> Serve:
             return web.json_response({"sorry": str(exc)}, status=404)
         except Refused as exc:
             return web.json_response({"sorry": str(exc)}, status=422)
-        except RoomUnavailable as exc:
+        except (RoomUnavailable, ThreadflyError) as exc:
             return web.json_response({"sorry": str(exc)}, status=503)
 
     return kind
@@ -323,6 +324,11 @@ def _text(asked: Mapping[str, Any]) -> str:
     if not isinstance(text, str):
         raise Refused("The text must be a string.")
     return text
+
+
+def _root(asked: Mapping[str, Any]) -> int | None:
+    root = asked.get("root")
+    return None if root is None else _number(str(root))
 
 
 def _number(text: str | None) -> int | None:

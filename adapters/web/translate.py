@@ -47,10 +47,10 @@ def events_of(post: Post, cast: Cast, *, new: bool, first: bool, age: timedelta)
     """
     place = cast.channels[post.channel]
     key = key_of(post, place)
-    if post.mark is not None or post.author not in cast.people:
-        return ()
     if post.deleted:
-        return (Deleted(key, post.position),)
+        return () if post.deleted_by == cast.bot.id else (Deleted(key, post.position),)
+    if post.author not in cast.people:
+        return ()
     told: list[Event] = []
     if new and _concerns_bot(post, place):
         answer = age <= ANSWER_WITHIN

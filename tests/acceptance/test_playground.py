@@ -98,6 +98,7 @@ async def test_a_newcomer_is_shown_what_to_do_and_gets_an_answer_in_a_thread(
     await box(page, "Reply").fill("and I like tea")
     await page.keyboard.press("Enter")
     await expect(thread(page).last).to_contain_text("You said: and I like tea")
+    await expect(channel(page).get_by_text("3 replies")).to_be_visible()
 
 
 async def test_an_answer_is_seen_to_grow_and_can_be_stopped(page: Page, place: Place) -> None:
@@ -250,6 +251,10 @@ async def test_own_messages_can_be_edited_and_deleted_by_keyboard(page: Page, pl
     await expect(box(page)).to_be_focused()
     await channel(page).focus()
     await page.keyboard.press("Delete")
+    await page.keyboard.press("Escape")
+    await expect(channel(page)).to_be_focused()
+    await page.keyboard.press("Delete")
+    await page.keyboard.press("Enter")
     await expect(channel(page)).to_have_count(0)
 
 

@@ -176,12 +176,18 @@ async def served(
 ) -> AsyncIterator[tuple[WebPlatform, HttpServer]]:
     """The same, with its pages on 127.0.0.1."""
     platform = WebPlatform(folder, marks or Marks(), memory=core.memory, token=token)
+    async with page_server(platform, port) as server, _running(platform, core):
+        yield platform, server
+
+
+@contextlib.asynccontextmanager
+async def page_server(platform: WebPlatform, port: int = 0) -> AsyncIterator[HttpServer]:
+    """The HTTP server, which opens before the platform and closes after it."""
     server = HttpServer("127.0.0.1", port, CollectorRegistry())
     server.mount(platform.routes())
     await server.open()
     try:
-        async with _running(platform, core):
-            yield platform, server
+        yield server
     finally:
         await server.close()
 

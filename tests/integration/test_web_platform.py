@@ -15,8 +15,9 @@ import pytest
 
 from adapters.posts import Showing
 from adapters.web.cast import Cast
+from adapters.web.platform import WebPlatform
 from adapters.web.posts import RoomPosts
-from adapters.web.room import MOST_FILE_BYTES, NotThere, Refused, Room
+from adapters.web.room import CLOSED, MOST_FILE_BYTES, NotThere, Refused, Room
 from bot.domain import (
     Addressed,
     Answer,
@@ -35,7 +36,7 @@ from bot.domain import (
 )
 from bot.errors import PlatformForbidden, PlatformUnavailable, PostGone
 from bot.ports import Reply
-from tests.fakes.playground import WAIT_S, Core, Marks, now, opened, served, turn_of
+from tests.fakes.playground import WAIT_S, Core, Marks, now, opened, page_server, served, turn_of
 from tests.fakes.posts import FakeJournal
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
@@ -487,6 +488,30 @@ async def test_any_text_is_kept_or_refused_with_a_sentence(
         assert told["sorry"].endswith(".")
     else:
         assert told["post"]["text"] == kept
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/posts/general?root=99999999999999999999", "/api/posts/general?before=x", "/api/memory/general/x?"],
+)
+async def test_a_place_that_cannot_be_is_not_there(tmp_path: Path, path: str) -> None:
+    async with (
+        client(Core(silent), tmp_path) as (visitor, url),
+        visitor.get(f"{url}{path}&as=ann") as answer,
+    ):
+        assert answer.status == 404
+
+
+async def test_a_page_that_comes_before_the_room_is_open_gets_a_sentence(tmp_path: Path) -> None:
+    platform = WebPlatform(tmp_path, Marks())
+    async with (
+        page_server(platform) as server,
+        aiohttp.ClientSession() as visitor,
+        visitor.get(f"{server.url}/api/room?as=ann") as answer,
+    ):
+        assert answer.status == 503
+        assert (await answer.json())["sorry"] == CLOSED
+    await platform.close()
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,28 @@
 
 import { avatar, h, icon } from "./dom.js";
 import { Pane } from "./pane.js";
+import { Unknown } from "./link.js";
 import { Room } from "./room.js";
 
 const ME = "threadfly-me";
 const FLICKER_MS = 500;
+const RETRY_MS = 1500;
 const main = document.getElementById("main");
 const thread = document.getElementById("thread");
 
 class App {
+  /** Become `me` ("": whoever comes first), however long the server takes to be there. */
   async enter(me) {
+    try {
+      await this.become(me);
+    } catch (error) {
+      this.closePanes();
+      main.replaceChildren(h("p", { class: "cannot", role: "alert" }, `${error.message} Trying again…`));
+      setTimeout(() => this.enter(error instanceof Unknown ? "" : me), RETRY_MS);
+    }
+  }
+
+  async become(me) {
     this.room?.leave();
     this.closePanes();
     this.room = await Room.enter(me);
@@ -27,8 +40,8 @@ class App {
     const [, channel, root] = location.hash.split("/");
     const place = this.room.channels.get(channel) ?? [...this.room.channels.values()][0];
     const position = place.id === channel && place.kind !== "direct" && /^\d+$/.test(root ?? "") ? Number(root) : null;
-    await Promise.all([this.showChannel(place), this.showThread(place, position)]);
     document.body.dataset.pane = position ? "thread" : this.atSide ? "side" : "main";
+    await Promise.all([this.showChannel(place), this.showThread(place, position)]);
     this.showChannels();
     document.title = `${place.kind === "direct" ? place.name : `#${place.name}`} · Threadfly playground`;
   }
@@ -132,16 +145,6 @@ class App {
   }
 }
 
-async function start() {
-  const app = new App();
-  window.addEventListener("hashchange", () => app.follow());
-  for (const me of new Set([sessionStorage.getItem(ME) ?? "", ""])) { // "": whoever comes first
-    try {
-      return await app.enter(me);
-    } catch (error) {
-      main.replaceChildren(h("p", { class: "cannot", role: "alert" }, `${error.message} `, h("button", { type: "button", class: "primary", onclick: () => location.reload() }, "Try again")));
-    }
-  }
-}
-
-start();
+const app = new App();
+window.addEventListener("hashchange", () => { if (app.pane) app.follow(); });
+app.enter(sessionStorage.getItem(ME) ?? "");

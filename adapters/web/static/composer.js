@@ -59,7 +59,7 @@ export class Composer {
     drafts.set(this.name, text);
     if (!text) drafts.delete(this.name);
     this.box.style.height = "auto";
-    this.box.style.height = `${this.box.scrollHeight}px`;
+    if (this.box.scrollHeight) this.box.style.height = `${this.box.scrollHeight}px`; // 0 while it is hidden
     const left = this.room.limits.chars - [...text.trim()].length;
     this.element.classList.toggle("ready", Boolean(text.trim() || this.files.length));
     if (left < 0) this.say(`${(-left).toLocaleString()} characters too many: a message takes ${this.room.limits.chars.toLocaleString()}. Send it in pieces, or as a file.`);
@@ -103,7 +103,9 @@ export class Composer {
     this.say("");
     this.showFiles();
     this.changed();
-    const act = nonce();
+    const again = this.failed && this.failed.text === text && this.failed.files.every((file, index) => file === files[index]);
+    const act = again ? this.failed.act : nonce(); // perhaps only the answer was lost: say it once
+    this.failed = null;
     this.sending = this.sending.then(() => this.deliver(text, files, act));
   }
 
@@ -116,6 +118,7 @@ export class Composer {
       if (post) this.pane.sent(post);
     } catch (error) {
       this.giveBack(text, files, error);
+      this.failed = { text, files, act };
     }
   }
 

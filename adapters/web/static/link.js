@@ -7,6 +7,9 @@ const DEAD_AFTER_MS = 40000; // the server ticks every 15 s
 /** A refusal; its message is a sentence for people. */
 export class Sorry extends Error {}
 
+/** What was asked for is not there, or not for this person. */
+export class Unknown extends Sorry {}
+
 /** Call the server as `me`; the JSON that comes back. Throws `Sorry`. */
 export async function call(me, method, path, { query = {}, json, body } = {}) {
   const address = `${path}?${new URLSearchParams({ ...query, as: me })}`;
@@ -18,7 +21,8 @@ export async function call(me, method, path, { query = {}, json, body } = {}) {
     throw new Sorry("The playground can't be reached right now.");
   }
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Sorry(answer.sorry ?? `The playground answered ${response.status}.`);
+  const Kind = response.status === 404 ? Unknown : Sorry;
+  if (!response.ok) throw new Kind(answer.sorry ?? `The playground answered ${response.status}.`);
   return answer;
 }
 

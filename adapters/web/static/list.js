@@ -11,14 +11,17 @@ export class PostList {
     this.pane = pane;
     this.items = new Map(); // position -> element
     this.more = h("button", { type: "button", class: "more", hidden: true, onclick: () => this.loadEarlier() }, "Show earlier messages");
-    this.list = h("ol", { class: "posts", role: "log", "aria-live": "polite", "aria-relevant": "additions", "aria-label": pane.label });
+    this.list = h("ol", { class: "posts" });
+    const log = h("div", { class: "log", role: "log", "aria-live": "polite", "aria-relevant": "additions", "aria-label": pane.label }, this.list);
     this.empty = empty;
     this.jump = h("button", { type: "button", class: "jump", hidden: true, onclick: () => this.toEnd() }, icon("arrow-down"), "New messages");
-    this.scroller = h("div", { class: "scroller" }, this.more, empty ?? "", this.list, pane.working);
+    this.scroller = h("div", { class: "scroller" }, this.more, empty ?? "", log, pane.working);
     this.element = h("div", { class: "list" }, this.scroller, this.jump);
     this.scroller.addEventListener("scroll", () => { if (this.nearEnd()) this.jump.hidden = true; }, { passive: true });
     // Pictures and boxes that grow late must not push the newest message out of sight.
-    new ResizeObserver(() => { if (this.following) this.toEnd(); }).observe(this.list);
+    const settled = new ResizeObserver(() => { if (this.following) this.toEnd(); });
+    settled.observe(this.list);
+    settled.observe(this.scroller);
     this.scroller.addEventListener("scroll", () => { this.following = this.nearEnd(); }, { passive: true });
     this.following = true;
   }

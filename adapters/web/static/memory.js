@@ -73,7 +73,7 @@ export class MemoryPanel {
     const state = current ? `${now.hot} hot` : hot ? "hot context out of date" : "nothing hot";
     this.line.textContent = `Remembers ${messages(now.archived)}, ${state}`;
     this.facts.replaceChildren(...[
-      ["In the archive", messages(now.archived), now.whole ? "from the thread's first word" : "what came before is not all there"],
+      ["In the archive", messages(now.archived), now.whole ? "from the very first" : "what came before is not all there"],
       ["Hot", hot ? messages(now.hot) : "none", hot ? (current ? "current" : "will not be used") : "the next read rebuilds it"],
       ["Kept hot for", hot ? span(this.left()) : "–", hot ? "renewed by each read" : ""],
       ["Last read", { hit: "Hit", miss: "Miss" }[now.last_read] ?? "–", { hit: "from the hot context", miss: "from the archive" }[now.last_read] ?? "not read yet"],

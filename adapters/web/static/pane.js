@@ -40,6 +40,7 @@ export class Pane {
   listen() {
     const { signal } = this.ending;
     this.room.on("post", ({ post, mine }) => this.hear(post, mine), signal);
+    this.room.on("tally", ({ root }) => { if (!this.root) this.list.refresh(root); }, signal);
     this.room.on("note", ({ note }) => this.showNote(note), signal);
     this.room.on("working", ({ channel, root }) => { if (this.isPlace(channel, root)) this.showWorking(); }, signal);
     this.host.addEventListener("keydown", (event) => { if (event.key === "Escape" && !event.defaultPrevented) this.escape(); }, { signal });
@@ -54,8 +55,6 @@ export class Pane {
       this.list.show(post, mine);
       this.showWorking();
       this.memory?.stirred();
-    } else if (!this.root && post.root) {
-      this.list.refresh(post.root);
     }
   }
 
@@ -98,9 +97,29 @@ export class Pane {
     await this.tryTo(() => this.room.call("POST", `/api/post/${post.position}/press`, { json: { button } }));
   }
 
-  async remove(post) {
-    const done = await this.tryTo(() => this.room.call("DELETE", `/api/post/${post.position}`));
-    if (done) this.composer.box.focus();
+  /** Ask first: a key is pressed too easily. */
+  remove(post) {
+    const item = this.list.items.get(post.position);
+    if (!item || item.querySelector(".editor")) return;
+    const keep = () => {
+      form.remove();
+      this.list.put(this.room.posts.get(post.position));
+      this.list.items.get(post.position)?.querySelector(".message")?.focus();
+    };
+    const go = async () => {
+      form.remove();
+      const done = await this.tryTo(() => this.room.call("DELETE", `/api/post/${post.position}`));
+      if (done) this.composer.box.focus();
+    };
+    const sure = h("button", { type: "submit", class: "primary" }, "Delete");
+    const form = h(
+      "form", { class: "editor asks", onsubmit: (event) => { event.preventDefault(); go(); } },
+      h("span", {}, "Delete this message for everybody?"),
+      h("div", { class: "editor-actions" }, h("button", { type: "button", class: "soft", onclick: keep }, "Keep it"), sure),
+    );
+    form.addEventListener("keydown", (event) => { if (event.key === "Escape") { event.preventDefault(); keep(); } });
+    item.querySelector(".body").after(form);
+    sure.focus();
   }
 
   edit(post) {

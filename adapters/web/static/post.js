@@ -106,10 +106,11 @@ function repliesButton(post, pane) {
 
 function tools(post, pane) {
   const mine = post.author === pane.room.me;
+  const removable = mine || post.author === pane.room.bot.id;
   const made = [
     pane.hasThreads && iconButton("reply", "Reply in thread", () => pane.openThread(post.position)),
     mine && iconButton("edit", "Edit message", () => pane.edit(post)),
-    mine && iconButton("bin", "Delete message", () => pane.remove(post)),
+    removable && iconButton("bin", "Delete message", () => pane.remove(post)),
   ].filter(Boolean);
   return made.length ? h("div", { class: "tools" }, made) : null;
 }
@@ -122,7 +123,7 @@ function keys(event, post, pane) {
     ArrowDown: () => pane.step(post, 1),
     Enter: () => pane.hasThreads && pane.openThread(post.position),
     e: () => mine && pane.edit(post),
-    Delete: () => mine && pane.remove(post),
+    Delete: () => (mine || post.author === pane.room.bot.id) && pane.remove(post),
   }[event.key];
   if (!todo || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();

@@ -42,7 +42,7 @@ export class Room extends EventTarget {
   }
 
   namesBot(text) {
-    return new RegExp(`@${this.bot.name}\\b`, "i").test(text);
+    return text.search(mentionPattern([this.bot.name])) >= 0;
   }
 
   call(method, path, rest) {
@@ -65,7 +65,6 @@ export class Room extends EventTarget {
     const known = this.posts.get(post.position);
     if (known && known.changed >= post.changed) return false;
     this.posts.set(post.position, post);
-    if (post.tally) this.tallies.set(post.tally.root, post.tally);
     return true;
   }
 
@@ -75,6 +74,10 @@ export class Room extends EventTarget {
   }
 
   hear(news) {
+    if (news.post?.tally) {
+      this.tallies.set(news.post.tally.root, news.post.tally);
+      this.tell("tally", { root: news.post.tally.root });
+    }
     if (news.post && this.keep(news.post)) {
       if (news.post.author === this.bot.id) this.working.delete(placeOf(news.post));
       const isNew = news.post.position > this.start && news.post.changed === news.post.position;
