@@ -300,6 +300,7 @@ class Gateway:
             "guild_ready_timeout": self._guild_ready_s,
             "shard_count": count,
         }
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody misses a voice
         one, many = len(ids) == 1, list(ids)
         client = _One(shard_id=ids[0], **options) if one else _Many(shard_ids=many, **options)
         client.supervisor = self

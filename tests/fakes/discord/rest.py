@@ -7,6 +7,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import BodyPartReader, web
@@ -53,6 +54,17 @@ THREAD_LOCKED = Refused(403, 160005, "Thread is locked")
 THREAD_EXISTS = Refused(400, 160004, "A thread has already been created for this message")
 
 
+@dataclass
+class Hold:
+    """A call that waits, before it is carried out or before its answer is sent."""
+
+    route: str
+    carried_out: bool
+    skip: int
+    reached: bool = False
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Rest:
     """Handlers of the routes that bots use."""
 
@@ -62,8 +74,8 @@ class Rest:
         self.faults: list[tuple[str, Callable[[], Awaitable[web.Response | None]]]] = []
         self.cut_after: list[str] = []
         """Routes whose next call is carried out, and then its connection cut."""
-        self.held: dict[str, asyncio.Event] = {}
-        """Routes whose calls wait, once carried out or not, until the event is set."""
+        self._holds: list[Hold] = []
+        self._waiting: set[asyncio.Event] = set()
         self.flags = 1 << 19
 
     def routes(self) -> list[web.RouteDef]:
@@ -129,12 +141,17 @@ class Rest:
             wait, headers = self.limits.take(route, major)
             if wait:
                 return self._limited(wait, headers, everywhere=False)
+            hold = self._hold(route)
+            if hold is not None and not hold.carried_out:
+                await self._wait(hold)
+                if request.transport is None or request.transport.is_closing():
+                    return web.Response(status=499)
             try:
                 result = await run(request)
             except Refused as refused:
                 return self._json({"message": refused.message, "code": refused.code}, refused.status, headers)
-            if route in self.held:
-                await self.held[route].wait()
+            if hold is not None and hold.carried_out:
+                await self._wait(hold)
             if route in self.cut_after:
                 self.cut_after.remove(route)
                 assert request.transport is not None
@@ -156,6 +173,34 @@ class Rest:
         body = {"message": "You are being rate limited.", "retry_after": wait, "global": everywhere}
         extra = {"Retry-After": f"{wait:.3f}", **({"X-RateLimit-Global": "true"} if everywhere else {})}
         return self._json(body, 429, {**headers, **extra})
+
+    def hold(self, route: str, *, carried_out: bool, skip: int = 0) -> "Hold":
+        """Let a call of that route wait: the first, or after so many others."""
+        hold = Hold(route, carried_out, skip)
+        self._holds.append(hold)
+        return hold
+
+    def _hold(self, route: str) -> "Hold | None":
+        for hold in self._holds:
+            if hold.route == route:
+                hold.skip -= 1
+                if hold.skip < 0:
+                    self._holds.remove(hold)
+                    return hold
+        return None
+
+    async def _wait(self, hold: "Hold") -> None:
+        hold.reached = True
+        self.world.touch()
+        self._waiting.add(hold.release)
+        await hold.release.wait()
+
+    def release(self) -> None:
+        """Let go of every call that waits, and hold no other."""
+        self._holds.clear()
+        for event in self._waiting:
+            event.set()
+        self._waiting.clear()
 
     def limited(self, wait: float) -> web.Response:
         """A 429 that asks to wait so long."""

@@ -49,8 +49,7 @@ class FakeDiscord(World):
     async def __aexit__(self, *_: object) -> None:
         assert self._runner is not None
         self.gateway.closing = True
-        for held in self.rest.held.values():
-            held.set()
+        self.rest.release()
         await self.gateway.drop(1001)
         await self._runner.cleanup()
 
