@@ -51,7 +51,7 @@ class CatchingUp:
         kind: Kind = "internal",
         answer_within_s: float = 900.0,
         enabled: bool = True,
-        every_s: float = EVERY_S,
+        every_s: float | None = None,
     ) -> None:
         self._workspaces = workspaces
         self._names = names
@@ -59,7 +59,7 @@ class CatchingUp:
         self._kind: Kind = kind
         self._answer_within = timedelta(seconds=answer_within_s)
         self._enabled = enabled
-        self._every_s = every_s
+        self._every_s = EVERY_S if every_s is None else every_s
         self._heard: set[tuple[str, str]] = set()
         self._all = enabled
         """Some channel is behind, and nobody knows which."""

@@ -25,6 +25,8 @@ NAMES_S = 3.0
 GONE = frozenset({"thread_not_found", "message_not_found"})
 MARGIN = 2.0
 """How much more of a long thread than a proportional share is asked for at first."""
+WIDER = 2
+"""How many times longer each further stretch is."""
 
 Json = Mapping[str, Any]
 
@@ -98,15 +100,25 @@ class _Reading:
         return list(found)[-limit:], whole
 
     async def _end(self, before: int, limit: int, count: int) -> Sequence[Json]:
-        """The end of a thread with very many replies, from about where its last `limit` begin."""
-        share = min(1.0, MARGIN * limit / count)
-        oldest = before - int((before - position_of(self._key.thread)) * share)
-        first = await self._replies(before, oldest=ts_of(oldest))
+        """The end of a thread with very many replies, by stretches of time that get longer."""
+        root = position_of(self._key.thread)
+        stretch = int((before - root) * min(1.0, MARGIN * limit / count))
+        found: deque[Json] = deque()
+        while len(found) < limit and before > root:
+            oldest = max(root, before - stretch)
+            found.extendleft(reversed(await self._between(oldest, before, limit)))
+            before, stretch = oldest, stretch * WIDER
+        return list(found)
+
+    async def _between(self, oldest: int, before: int, limit: int) -> Sequence[Json]:
+        """The newest `limit` replies from one moment on and before another."""
+        bounds = {"oldest": ts_of(oldest - 1)}
+        first = await self._replies(before, **bounds)
         found = deque(
             (m for m in first.get("messages") or () if m.get("ts") != self._key.thread), maxlen=limit
         )
-        await self._rest(first, found, before, oldest=ts_of(oldest))
-        return list(found)
+        await self._rest(first, found, before, **bounds)
+        return [m for m in found if oldest <= position_of(m["ts"]) < before]
 
     async def _rest(self, page: Json, found: deque[Json], before: int, **bounds: str) -> None:
         """Add what is on the pages after `page`; each begins with the thread's first message again."""

@@ -21,6 +21,7 @@ from adapters.slack.events import FLAT
 from adapters.slack.files import Files
 from adapters.slack.history import Kind, Past
 from adapters.slack.install import Installations, Installing
+from adapters.slack.methods import METHODS
 from adapters.slack.names import Names
 from adapters.slack.posts import Share, SlackPosts
 from adapters.slack.receiving import Authorize, Receiver
@@ -60,12 +61,14 @@ class SlackPlatform:
         catch_up: bool = True,
         answer_within_s: float = 900.0,
         other_bots: frozenset[str] = frozenset(),
+        updates_per_minute: float = METHODS["chat.update"].per_minute,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`bot_token` for one workspace, or `installing` for many.
 
         `other_bots`: user or bot ids that are listened to; `app_token` is for Socket Mode,
-        `signing_secret` for HTTP.
+        `signing_secret` for HTTP; `updates_per_minute` is what Slack grants each workspace for edits.
+        Made inside of the event loop.
         """
         self._session = new_session()
         self._web = new_web_client(self._session, api_url)
@@ -73,6 +76,7 @@ class SlackPlatform:
         self._mode = mode
         self._streaming: Streaming = streaming
         self._app_token = app_token
+        self._updates_per_minute = updates_per_minute
         self._one = None if installing else OneWorkspace(self._session, api_url, bot_token, other_bots)
         self._many = Installations(installing, self._session, api_url, other_bots) if installing else None
         workspaces = self._one or self._many
@@ -186,7 +190,8 @@ class SlackPlatform:
         return self._streaming == "native" or (self._streaming == "auto" and events.is_direct(key.channel))
 
     def _share(self, workspace: str) -> Share:
-        share = self._shares.setdefault(workspace, Share())
+        share = self._shares.get(workspace) or Share(self._updates_per_minute)
+        self._shares[workspace] = share
         self._shares.move_to_end(workspace)
         while len(self._shares) > SHARES:
             self._shares.popitem(last=False)

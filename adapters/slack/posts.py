@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.pacing import FIRST, Budget
@@ -28,16 +27,14 @@ LOOK_LIMIT = 200
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
 class Share:
-    """What the replies of one workspace share."""
+    """What the replies of one workspace share: budgets, and what is known to work there."""
 
-    updates: Budget = field(default_factory=lambda: Budget(METHODS["chat.update"].per_minute))
-    appends: Budget = field(default_factory=lambda: Budget(METHODS["chat.appendStream"].per_minute))
-    streams: bool = True
-    """Native streams work there, as far as is known."""
-    status: bool = True
-    """So does the status."""
+    def __init__(self, updates_per_minute: float = METHODS["chat.update"].per_minute) -> None:
+        self.updates = Budget(updates_per_minute)
+        self.appends = Budget(METHODS["chat.appendStream"].per_minute)
+        self.streams = True
+        self.status = True
 
 
 class SlackPosts:
