@@ -8,7 +8,8 @@ from typing import Any
 from aiohttp import web
 
 from adapters.web.ledger import Post
-from adapters.web.room import News, Note, Posted, Room, RoomUnavailable, Working
+from adapters.web.news import News, Note, Posted, RoomUnavailable, Working
+from adapters.web.room import Room
 
 Shown = dict[str, Any]
 TICK_S = 15.0

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +26,16 @@ from bot.ports import Desk, Handler, Journal, Reply, Watermarks
 
 log = logging.getLogger(__name__)
 
+COMMANDS: Mapping[str, str] = {
+    "help": "what Threadfly can do",
+    "new": "begin afresh in this thread; nothing is deleted",
+    "stop": "stop the answer that is being written",
+    "pause": "let people talk; Threadfly keeps quiet, and keeps listening",
+    "resume": "answer again",
+    "model": "choose the model for this thread",
+    "persona": "choose the persona for this thread",
+}
+"""What may be typed with a slash, for the desk, and what it does, for the reader."""
 _FILE_LINK = re.compile(r"/files/([\w-]{8,64})\Z")
 _HISTORY_PAGE = 100
 STEP_S = 0.1
@@ -50,11 +60,12 @@ class WebPlatform:
         token: str = "",
         bot_name: str = "threadfly",
         cast: Cast | None = None,
+        commands: Mapping[str, str] = COMMANDS,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.room = Room(data_dir / "playground.db", cast or Cast.of(bot_name), now)
         self._watermarks = watermarks
-        self._pages = Pages(self.room, self, memory, Guard(token))
+        self._pages = Pages(self.room, self, memory, Guard(token), commands)
         self._handler: Handler | None = None
         self._desk: Desk | None = None
         self._pumps: list[Pump] = []
@@ -64,7 +75,11 @@ class WebPlatform:
         return PLATFORM
 
     def routes(self) -> list[web.RouteDef]:
-        """What the one HTTP server serves for it: `/`, `/static/`, `/ws`, `/api/`, `/files/`."""
+        """What the one HTTP server serves for it: `/`, `/static/`, `/ws`, `/api/`, `/files/`.
+
+        Open that server before the platform and close it after: `close` ends the sockets of the
+        pages, which the server would otherwise wait for.
+        """
         return self._pages.routes()
 
     def may_read(self, person: str, channel: str) -> bool:

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 from adapters.posts import Limits, Showing
 from adapters.web.ledger import Mark
-from adapters.web.room import MOST_BOT_CHARS, NotThere, Refused, Room, RoomUnavailable
+from adapters.web.news import NotThere, Refused, RoomUnavailable
+from adapters.web.room import MOST_BOT_CHARS, Room
 from adapters.web.translate import root_of
 from bot.domain import Turn
 from bot.errors import PlatformForbidden, PlatformUnavailable, PostGone

@@ -9,7 +9,8 @@ import logging
 
 from adapters.web.cast import Kind
 from adapters.web.ledger import Post
-from adapters.web.room import News, Posted, Room, RoomUnavailable
+from adapters.web.news import News, Posted, RoomUnavailable
+from adapters.web.room import Room
 from adapters.web.translate import PLATFORM, WORKSPACE, events_of
 from bot.domain import Event
 from bot.errors import ArchiveUnavailable

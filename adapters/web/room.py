@@ -11,13 +11,13 @@ import secrets
 import sqlite3
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from adapters.web.cast import Cast, Channel, Kind
 from adapters.web.ledger import File, Ledger, Mark, Post, Tally
+from adapters.web.news import Listener, News, Note, NotThere, Posted, Refused, RoomUnavailable, Working
 from adapters.web.words import clean, names_bot
 
 P = ParamSpec("P")
@@ -33,50 +33,6 @@ UPLOAD_WAITS_S = 24 * 3600
 CLOSED = "The playground is not open right now."
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TYPE = re.compile(r"[a-z0-9][\w.+-]{0,60}/[a-z0-9][\w.+-]{0,80}\Z", re.IGNORECASE)
-
-
-class Refused(Exception):
-    """The room does not do this; `str(error)` is a sentence for whoever asked."""
-
-
-class NotThere(Refused):
-    """There is no such post, channel or file, or not for this person."""
-
-
-class RoomUnavailable(Exception):
-    """The room's file can't be read or written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Posted:
-    """A post is new or reads differently."""
-
-    post: Post
-    tally: Tally | None
-    """Of its thread; None for a post of the channel itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Working:
-    """The bot is at work on an answer there."""
-
-    channel: str
-    root: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A sentence for one person alone, kept by nobody."""
-
-    number: int
-    to: str
-    channel: str
-    root: int | None
-    text: str
-
-
-News = Posted | Working | Note
-Listener = Callable[[News], None]
 
 
 class Room:

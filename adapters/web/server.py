@@ -2,61 +2,33 @@
 
 import asyncio
 import hashlib
-import json
 import mimetypes
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import resources
-from typing import Any, Protocol
-from urllib.parse import quote
+from typing import Protocol
 
 from aiohttp import web
 
-from adapters.web.cast import Channel, Kind
+from adapters.web.asking import body_of, files_of, json_of, kindly, number_of, position_of, root_of, text_of
+from adapters.web.cast import Kind
 from adapters.web.guard import Guard, Serve
-from adapters.web.ledger import File, Post, Tally
-from adapters.web.line import Line, Shown, note_shown
-from adapters.web.markdown import tree
+from adapters.web.ledger import File, Post
+from adapters.web.line import Line, note_shown
 from adapters.web.memory import Memory
-from adapters.web.room import (
-    MOST_FILE_BYTES,
-    MOST_FILES,
-    MOST_PERSON_CHARS,
-    News,
-    Note,
-    NotThere,
-    Posted,
-    Refused,
-    Room,
-    RoomUnavailable,
-)
+from adapters.web.news import News, Note, NotThere, Posted, Refused, RoomUnavailable
+from adapters.web.room import MOST_FILE_BYTES, MOST_FILES, MOST_PERSON_CHARS, Room
+from adapters.web.showing import file_response, shown_channel, shown_file, shown_post
 from adapters.web.translate import DIRECT_THREAD, PLATFORM, WORKSPACE
 from adapters.web.words import clean, command
 from bot.domain import Button, SessionKey
-from bot.errors import ThreadflyError
 
-MOST_JSON_BYTES = 2 * 1024 * 1024
 PAGE = 50
 MOST_NOTES = 30
 """Notes for each person that a page which is loaded again still shows."""
-COMMANDS: Mapping[str, str] = {
-    "help": "what Threadfly can do",
-    "new": "begin afresh in this thread; nothing is deleted",
-    "stop": "stop the answer that is being written",
-    "pause": "let people talk; Threadfly keeps quiet, and keeps listening",
-    "resume": "answer again",
-    "model": "choose the model for this thread",
-    "persona": "choose the persona for this thread",
-}
 _PLACELESS = frozenset({"help"})
 """Commands that make sense outside of a thread."""
-_PICTURES = {
-    "image/png": b"\x89PNG\r\n\x1a\n",
-    "image/jpeg": b"\xff\xd8\xff",
-    "image/gif": b"GIF8",
-    "image/webp": b"RIFF",
-}
 _OPINIONS = frozenset({Button.GOOD, Button.BAD})
 
 
@@ -71,11 +43,14 @@ class Guest(Protocol):
 class Pages:
     """The handlers, and the sockets that are open."""
 
-    def __init__(self, room: Room, guest: Guest, memory: Memory | None, guard: Guard) -> None:
+    def __init__(
+        self, room: Room, guest: Guest, memory: Memory | None, guard: Guard, commands: Mapping[str, str]
+    ) -> None:
         self._room = room
         self._guest = guest
         self._memory = memory
         self._guard = guard
+        self._commands = commands
         self._static = _static_files()
         self._lines: set[Line] = set()
         self._notes: dict[str, deque[Note]] = {}
@@ -83,7 +58,7 @@ class Pages:
 
     def routes(self) -> list[web.RouteDef]:
         def route(method: str, path: str, serve: Serve) -> web.RouteDef:
-            return web.route(method, path, self._guard.wrap(_kindly(serve)))
+            return web.route(method, path, self._guard.wrap(kindly(serve)))
 
         return [
             route("GET", "/", self._index),
@@ -130,9 +105,9 @@ class Pages:
 
     async def _upload(self, request: web.Request) -> web.StreamResponse:
         person = self._person(request)
-        content = await _body(request, MOST_FILE_BYTES, f"a file takes {MOST_FILE_BYTES // 2**20} MB")
+        content = await body_of(request, MOST_FILE_BYTES, f"a file takes {MOST_FILE_BYTES // 2**20} MB")
         kept = await self._room.upload(person, request.query.get("name", ""), request.content_type, content)
-        return web.json_response(_shown_file(kept))
+        return web.json_response(shown_file(kept))
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         person = self._person(request)
@@ -140,7 +115,7 @@ class Pages:
         if known is None or not self._may_have(person, *known):
             raise NotThere("There is no such file for you.")
         content = await self._room.content(known[0].id) or b""
-        return _file_response(known[0], content)
+        return file_response(known[0], content)
 
     def _may_have(self, person: str, file: File, post: Post | None) -> bool:
         if post is None:
@@ -150,8 +125,8 @@ class Pages:
     # The room.
 
     async def _socket(self, request: web.Request) -> web.StreamResponse:
-        since = _number(request.query.get("since"))
-        line = Line(self._room, self._person(request), self._show)
+        since = number_of(request.query.get("since"))
+        line = Line(self._room, self._person(request), shown_post)
         self._lines.add(line)
         try:
             return await line.serve(request, since)
@@ -166,8 +141,8 @@ class Pages:
                 "me": me,
                 "bot": asdict(cast.bot),
                 "people": [asdict(person) for person in cast.people.values()],
-                "channels": [_shown_channel(place) for place in cast.readable(me)],
-                "commands": COMMANDS,
+                "channels": [shown_channel(place) for place in cast.readable(me)],
+                "commands": dict(self._commands),
                 "remembers": self._memory is not None,
                 "newest": self._room.newest,
                 "notes": [note_shown(note) for note in self._notes.get(me, ())],
@@ -178,35 +153,35 @@ class Pages:
     async def _posts(self, request: web.Request) -> web.StreamResponse:
         me, channel = self._person(request), request.match_info["channel"]
         self._room.place(me, channel)
-        root, before = _number(request.query.get("root")), _number(request.query.get("before"))
+        root, before = number_of(request.query.get("root")), number_of(request.query.get("before"))
         posts = await self._room.page(channel, root, before, PAGE + 1)
         more, posts = len(posts) > PAGE, posts[-PAGE:]
         roots = [post.position for post in posts if post.root is None]
         tallies = await self._room.tallies(channel, roots)
-        shown = [self._show(Posted(post, None), me) for post in posts]
+        shown = [shown_post(Posted(post, None), me) for post in posts]
         return web.json_response(
             {"posts": shown, "tallies": [asdict(tally) for tally in tallies.values()], "more": more}
         )
 
     async def _say(self, request: web.Request) -> web.StreamResponse:
         me, channel = self._person(request), request.match_info["channel"]
-        asked = await _json(request)
-        root = _root(asked)
-        text, files = _text(asked), [id for id in asked.get("files") or () if isinstance(id, str)]
+        asked = await json_of(request)
+        root = root_of(asked)
+        text, files = text_of(asked), files_of(asked)
         order = command(clean(text))
         if order is not None and not files:
             return await self._order(me, channel, root, *order)
         nonce = str(asked.get("nonce") or "")[:64]
         post = await self._room.say(me, channel, root, text, files, nonce)
-        return web.json_response({"post": self._show(Posted(post, None), me)})
+        return web.json_response({"post": shown_post(Posted(post, None), me)})
 
     async def _order(
         self, me: str, channel: str, root: int | None, word: str, rest: str
     ) -> web.StreamResponse:
         place = self._room.place(me, channel)
         direct = place.kind is Kind.DIRECT
-        if word not in COMMANDS:
-            known = ", ".join(f"/{name}" for name in COMMANDS)
+        if word not in self._commands:
+            known = ", ".join(f"/{name}" for name in self._commands)
             text = f"I don't know /{word}. There are {known}."
         elif root is None and not direct and word not in _PLACELESS:
             text = f"/{word} is about one thread: open a thread, and type it there."
@@ -218,22 +193,22 @@ class Pages:
         return web.json_response({"noted": True})
 
     async def _edit(self, request: web.Request) -> web.StreamResponse:
-        text = _text(await _json(request))
-        post = await self._room.edit(self._person(request), _position(request), text)
-        return web.json_response({"post": self._show(Posted(post, None), self._person(request))})
+        text = text_of(await json_of(request))
+        post = await self._room.edit(self._person(request), position_of(request), text)
+        return web.json_response({"post": shown_post(Posted(post, None), self._person(request))})
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
-        await self._room.delete(self._person(request), _position(request))
+        await self._room.delete(self._person(request), position_of(request))
         return web.json_response({"deleted": True})
 
     async def _press(self, request: web.Request) -> web.StreamResponse:
-        me, asked = self._person(request), await _json(request)
-        post = await self._room.get(_position(request))
+        me, asked = self._person(request), await json_of(request)
+        post = await self._room.get(position_of(request))
         if post is None or post.deleted or not self._room.cast.may_read(me, post.channel):
             raise NotThere("That message is not there any more.")
-        if post.mark is None or asked.get("button") not in {button.value for button in Button}:
+        button = next((button for button in Button if button.value == asked.get("button")), None)
+        if post.mark is None or button is None:
             raise Refused("There is no such button.")
-        button = Button(asked["button"])
         trouble = await self._guest.pressed(post, button, me)
         if trouble:
             raise RoomUnavailable(trouble)
@@ -258,7 +233,7 @@ class Pages:
         channel, thread = request.match_info["channel"], request.match_info["thread"]
         self._room.place(self._person(request), channel)
         if thread != DIRECT_THREAD:
-            _number(thread)
+            number_of(thread)
         return SessionKey(PLATFORM, WORKSPACE, channel, thread)
 
     def _person(self, request: web.Request) -> str:
@@ -266,118 +241,6 @@ class Pages:
         if person not in self._room.cast.people:
             raise NotThere("Nobody here has that name.")
         return person
-
-    def _show(self, posted: Posted, to: str) -> Shown:
-        post, mark = posted.post, posted.post.mark
-        shown = asdict(post)
-        del shown["votes"], shown["mark"], shown["called"], shown["named"], shown["deleted_by"]
-        return shown | {
-            "body": tree(post.text),
-            "files": [_shown_file(file) for file in post.files],
-            "showing": mark.showing if mark else None,
-            "vote": dict(post.votes).get(to),
-            "tally": _shown_tally(posted.tally),
-        }
-
-
-def _kindly(serve: Serve) -> Serve:
-    """`serve`, whose refusals become a status and a sentence."""
-
-    async def kind(request: web.Request) -> web.StreamResponse:
-        try:
-            return await serve(request)
-        except NotThere as exc:
-            return web.json_response({"sorry": str(exc)}, status=404)
-        except Refused as exc:
-            return web.json_response({"sorry": str(exc)}, status=422)
-        except (RoomUnavailable, ThreadflyError) as exc:
-            return web.json_response({"sorry": str(exc)}, status=503)
-
-    return kind
-
-
-async def _body(request: web.Request, most: int, limit: str) -> bytes:
-    """The request's body; `Refused` as soon as it is larger than `most` bytes."""
-    body = bytearray()
-    async for chunk in request.content.iter_chunked(64 * 1024):
-        body += chunk
-        if len(body) > most:
-            raise Refused(f"That is too large: {limit}.")
-    return bytes(body)
-
-
-async def _json(request: web.Request) -> dict[str, Any]:
-    if request.content_type != "application/json":
-        raise Refused("Only JSON is understood here.")
-    body = await _body(request, MOST_JSON_BYTES, f"a message takes {MOST_PERSON_CHARS:,} characters")
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as exc:
-        raise Refused("That is no JSON.") from exc
-    if not isinstance(value, dict):
-        raise Refused("That is no JSON object.")
-    return value
-
-
-def _text(asked: Mapping[str, Any]) -> str:
-    text = asked.get("text", "")
-    if not isinstance(text, str):
-        raise Refused("The text must be a string.")
-    return text
-
-
-def _root(asked: Mapping[str, Any]) -> int | None:
-    root = asked.get("root")
-    return None if root is None else _number(str(root))
-
-
-def _number(text: str | None) -> int | None:
-    if not text:
-        return None
-    if not text.isdecimal() or len(text) > 18:
-        raise NotThere("There is no such thread.")
-    return int(text)
-
-
-def _position(request: web.Request) -> int:
-    position = _number(request.match_info["position"])
-    if position is None:
-        raise NotThere("That message is not there any more.")
-    return position
-
-
-def _shown_channel(place: Channel) -> Shown:
-    return {"id": place.id, "name": place.name, "kind": place.kind.value, "topic": place.topic} | {
-        "members": sorted(place.members)
-    }
-
-
-def _shown_file(file: File) -> Shown:
-    return {
-        "id": file.id,
-        "name": file.name,
-        "type": file.type,
-        "size": file.size,
-        "picture": file.type in _PICTURES,
-    }
-
-
-def _shown_tally(tally: Tally | None) -> Shown | None:
-    return None if tally is None else asdict(tally)
-
-
-def _file_response(file: File, content: bytes) -> web.Response:
-    """Pictures that are what they say are shown; everything else is only ever saved."""
-    start = _PICTURES.get(file.type)
-    shown = start is not None and content.startswith(start)
-    how = "inline" if shown else "attachment"
-    headers = {
-        "Content-Disposition": f"{how}; filename*=UTF-8''{quote(file.name, safe='')}",
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-        "Cache-Control": "private, max-age=3600",
-    }
-    type = file.type if shown else "application/octet-stream"
-    return web.Response(body=content, headers=headers, content_type=type)
 
 
 def _static_files() -> dict[str, tuple[bytes, str]]:

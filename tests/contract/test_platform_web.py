@@ -7,8 +7,9 @@ import aiohttp
 import pytest
 
 from adapters.web.ledger import Post
+from adapters.web.news import News, Note
 from adapters.web.platform import WebPlatform
-from adapters.web.room import MOST_BOT_CHARS, News, Note
+from adapters.web.room import MOST_BOT_CHARS
 from adapters.web.translate import root_of
 from bot.domain import Author, Button, Said, SessionKey
 from tests.contract.platform_contract import Heard, PlatformContract, Shown

@@ -15,9 +15,10 @@ import pytest
 
 from adapters.posts import Showing
 from adapters.web.cast import Cast
+from adapters.web.news import NotThere, Refused
 from adapters.web.platform import WebPlatform
 from adapters.web.posts import RoomPosts
-from adapters.web.room import CLOSED, MOST_FILE_BYTES, NotThere, Refused, Room
+from adapters.web.room import CLOSED, MOST_FILE_BYTES, Room
 from bot.domain import (
     Addressed,
     Answer,
@@ -602,6 +603,16 @@ async def test_a_quiet_platform_keeps_what_is_said_for_the_next_start(tmp_path: 
     async with opened(tmp_path, later):
         await later.heard(said)
     assert core.events == []
+
+
+@pytest.mark.parametrize("button", ["launch", 7, ["good"], None])
+async def test_a_button_that_is_not_there_cannot_be_pressed(tmp_path: Path, button: object) -> None:
+    async with client(Core(), tmp_path) as (visitor, url):
+        posts = await answered(visitor, url, "joe", "@threadfly hello")
+        for post in posts:
+            address = f"{url}/api/post/{post['position']}/press?as=ann"
+            async with visitor.post(address, json={"button": button}) as answer:
+                assert answer.status == 422
 
 
 # Other websites.

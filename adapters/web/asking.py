@@ -1,0 +1,86 @@
+"""What a request of the page says, read with bounds, and refused with a sentence."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from adapters.web.guard import Serve
+from adapters.web.news import NotThere, Refused, RoomUnavailable
+from adapters.web.room import MOST_PERSON_CHARS
+from bot.errors import ThreadflyError
+
+MOST_JSON_BYTES = 2 * 1024 * 1024
+
+
+def kindly(serve: Serve) -> Serve:
+    """`serve`, whose refusals become a status and a sentence."""
+
+    async def kind(request: web.Request) -> web.StreamResponse:
+        try:
+            return await serve(request)
+        except NotThere as exc:
+            return web.json_response({"sorry": str(exc)}, status=404)
+        except Refused as exc:
+            return web.json_response({"sorry": str(exc)}, status=422)
+        except (RoomUnavailable, ThreadflyError) as exc:
+            return web.json_response({"sorry": str(exc)}, status=503)
+
+    return kind
+
+
+async def body_of(request: web.Request, most: int, limit: str) -> bytes:
+    """The request's body; `Refused` as soon as it is larger than `most` bytes."""
+    body = bytearray()
+    async for chunk in request.content.iter_chunked(64 * 1024):
+        body += chunk
+        if len(body) > most:
+            raise Refused(f"That is too large: {limit}.")
+    return bytes(body)
+
+
+async def json_of(request: web.Request) -> dict[str, Any]:
+    if request.content_type != "application/json":
+        raise Refused("Only JSON is understood here.")
+    body = await body_of(request, MOST_JSON_BYTES, f"a message takes {MOST_PERSON_CHARS:,} characters")
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as exc:
+        raise Refused("That is no JSON.") from exc
+    if not isinstance(value, dict):
+        raise Refused("That is no JSON object.")
+    return value
+
+
+def text_of(asked: Mapping[str, Any]) -> str:
+    text = asked.get("text", "")
+    if not isinstance(text, str):
+        raise Refused("The text must be a string.")
+    return text
+
+
+def files_of(asked: Mapping[str, Any]) -> list[str]:
+    """Ids of uploads; what is none is left out."""
+    files = asked.get("files")
+    return [id for id in files if isinstance(id, str)] if isinstance(files, list) else []
+
+
+def root_of(asked: Mapping[str, Any]) -> int | None:
+    root = asked.get("root")
+    return None if root is None else number_of(str(root))
+
+
+def number_of(text: str | None) -> int | None:
+    if not text:
+        return None
+    if not text.isdecimal() or len(text) > 18:
+        raise NotThere("There is no such thread.")
+    return int(text)
+
+
+def position_of(request: web.Request) -> int:
+    position = number_of(request.match_info["position"])
+    if position is None:
+        raise NotThere("That message is not there any more.")
+    return position
