@@ -24,7 +24,7 @@ _BELOW: dict[Showing, tuple[Button, ...]] = {
     Showing.GROWING: (Button.STOP,),
     Showing.EARLIER: (),
     Showing.DONE: (Button.GOOD, Button.BAD),
-    Showing.STOPPED: (Button.AGAIN,),
+    Showing.STOPPED: (),
     Showing.FAILED: (Button.AGAIN,),
 }
 

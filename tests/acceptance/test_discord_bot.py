@@ -1,0 +1,175 @@
+"""A whole bot on Discord, from the first mention to a thread that it remembers after a restart."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from tests.acceptance.discord_process import WAIT_S, World, world
+from tests.fakes.openai import Script
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def made(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    async with world(tmp_path_factory.mktemp("bot")) as made:
+        await made.start()
+        yield made
+
+
+def prompts(made: World) -> list[str]:
+    """Everything that the model was sent last."""
+    return [str(message["content"]) for message in made.openai.requests[-1].messages]
+
+
+async def test_a_conversation(made: World) -> None:
+    asked = made.ask("my name is Joe")
+    await made.answered(asked)
+    made.discord.say(made.ann, asked, "what is my name?")
+    await made.answered(asked, 2)
+    assert made.discord.channels[asked].name == "my name is Joe"
+    assert any("my name is Joe" in prompt for prompt in prompts(made))
+    assert any("what is my name?" in prompt for prompt in prompts(made))
+
+
+async def test_it_remembers_after_a_restart(made: World) -> None:
+    asked = made.ask("my name is Joe")
+    await made.answered(asked)
+    assert await made.stop(made.running[0]) == 0
+    said = made.discord.say(made.ann, asked, "what is my name?")
+    await made.start()
+    await made.answered(asked, 2)
+    assert any("my name is Joe" in prompt for prompt in prompts(made))
+    assert made.posts(asked)[-1]["id"] > str(said)
+
+
+async def test_called_in_the_middle_of_a_thread_it_knows_what_was_said_before(made: World) -> None:
+    ben = made.discord.person("ben", "Ben")
+    start = made.discord.say(made.ann, made.channel, "let us plan the trip")
+    thread = made.discord.thread(made.channel, "trip", by=made.ann, message=start)
+    made.discord.say(ben, thread, "I would go to Norway")
+    made.ask("what did we say?", thread)
+    await made.answered(thread)
+    assert any("let us plan the trip" in prompt for prompt in prompts(made))
+    assert any("Norway" in prompt for prompt in prompts(made))
+
+
+async def test_people_talking_to_each_other_are_heard_and_left_alone(made: World) -> None:
+    ben = made.discord.person("ben", "Ben")
+    asked = made.ask("hello")
+    await made.answered(asked)
+    made.discord.say(made.ann, asked, f"<@{ben}> the code word is plum")
+    made.discord.say(made.ann, asked, "what is the code word?")
+    await made.answered(asked, 2)
+    assert any("plum" in prompt for prompt in prompts(made))
+    assert len(made.texts(asked)) == 2
+
+
+async def test_an_edit_before_the_next_turn_is_what_the_model_reads(made: World) -> None:
+    made.openai.answers += [Script(text="Fine."), Script(text="Fine.")]
+    asked = made.ask("the code word is plum")
+    await made.answered(asked)
+    made.discord.edit(made.channel, asked, f"<@{made.discord.bot.id}> the code word is pear")
+    gone = made.discord.say(made.ann, asked, "forget me")
+    await made.answered(asked, 2)
+    made.discord.delete(asked, gone)
+    made.discord.say(made.ann, asked, "what is the code word?")
+    await made.answered(asked, 3)
+    sent = "\n".join(prompts(made))
+    assert "pear" in sent
+    assert "plum" not in sent
+    assert "forget me" not in sent
+
+
+async def test_the_stop_button_ends_an_answer(made: World) -> None:
+    made.openai.answers.append(Script(text="word " * 200, hold_after=100))
+    asked = made.ask("tell me a long story")
+    posts = await made.discord.wait(lambda: made.posts(asked), WAIT_S)
+    made.discord.press(made.ann, asked, int(posts[0]["id"]), "Stop")
+    await made.discord.wait(lambda: "Stopped" in made.texts(asked)[0], WAIT_S)
+    made.openai.release()
+    made.discord.say(made.ann, asked, "go on")
+    assert len(await made.answered(asked)) == 2
+
+
+async def test_an_answer_that_failed_is_tried_again_in_place(made: World) -> None:
+    made.openai.answers.append(Script(status=400))
+    asked = made.ask("will you fail?")
+    await made.discord.wait(lambda: "Try again" in str(made.posts(asked)), WAIT_S)
+    (post,) = made.posts(asked)
+    made.discord.press(made.ann, asked, int(post["id"]), "Try again")
+    assert len(await made.answered(asked)) == 1
+    assert "will you fail?" in made.texts(asked)[0]
+
+
+async def test_pause_and_resume(made: World) -> None:
+    asked = made.ask("hello")
+    await made.answered(asked)
+    made.ask("pause", asked)
+    await made.discord.wait(lambda: len(made.posts(asked)) == 2, WAIT_S)
+    made.discord.say(made.ann, asked, "are you there?")
+    token = made.discord.slash(made.ann, asked, "resume")
+    await made.discord.wait(lambda: made.discord.answer(token), WAIT_S)
+    made.discord.say(made.ann, asked, "and now?")
+    await made.discord.wait(lambda: any("and now?" in text for text in made.texts(asked)), WAIT_S)
+    assert not any("are you there?" in text for text in made.texts(asked))
+
+
+async def test_nobody_is_pinged_by_the_model(made: World) -> None:
+    made.openai.answers.append(Script(text=f"@everyone @here <@{made.ann}> <@&{made.guild}>"))
+    asked = made.ask("who is there?")
+    await made.answered(asked)
+    assert made.discord.pings == []
+
+
+async def test_a_guild_where_it_may_read_and_not_write(made: World) -> None:
+    closed = made.discord.guild("closed", bot_permissions=["view_channel", "read_message_history"])
+    channel = made.discord.channel(closed, "lobby")
+    carl = made.discord.person("carl")
+    made.discord.say(carl, channel, f"<@{made.discord.bot.id}> hello")
+    await made.discord.wait(lambda: made.posts(made.discord.dm(carl)), WAIT_S)
+    assert "#lobby" in made.texts(made.discord.dm(carl))[0]
+
+
+async def test_connections_that_drop_in_the_middle_of_an_answer(made: World) -> None:
+    made.openai.answers.append(Script(text="one two three four five", hold_after=3))
+    asked = made.ask("count")
+    await made.discord.wait(lambda: made.posts(asked), WAIT_S)
+    await made.discord.gateway.drop()
+    await made.discord.wait(lambda: any(s.socket for s in made.discord.gateway.sessions.values()), WAIT_S)
+    made.discord.gateway.invalidate()
+    made.openai.release()
+    assert await made.answered(asked) == ["one two three four five"]
+    later = made.ask("still there?")
+    assert len(await made.answered(later)) == 1
+
+
+async def test_two_processes_with_a_shard_each(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """On one archive; what one of them leaves behind, the other finishes."""
+    async with world(tmp_path_factory.mktemp("shards")) as made:
+        other = made.discord.channel(made.discord.guild("other", shard=1), "general")
+        dying = await made.start(THREADFLY__DISCORD__SHARD_IDS="[0]", THREADFLY__DISCORD__SHARD_COUNT="2")
+        await made.start(THREADFLY__DISCORD__SHARD_IDS="[1]", THREADFLY__DISCORD__SHARD_COUNT="2")
+        asked = [made.ask("zero"), made.ask("one", other)]
+        for thread in asked:
+            assert len(await made.answered(thread)) == 1
+        made.openai.answers.append(Script(text="left behind", hold_after=1))
+        left = made.ask("leave this")
+        await made.discord.wait(lambda: made.posts(left), WAIT_S)
+        await made.kill(dying)
+        assert len(await made.answered(left)) == 1
+
+
+async def test_two_processes_that_both_hear_everything(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As while one replaces the other: one reply to each question."""
+    async with world(tmp_path_factory.mktemp("both")) as made:
+        await made.start()
+        await made.start()
+        asked = [made.ask(f"question {number}") for number in range(10)]
+        for thread in asked:
+            assert len(await made.answered(thread)) == 1
+        after = [made.discord.say(made.ann, thread, "and then?") for thread in asked]
+        for thread in asked:
+            assert len(await made.answered(thread, 2)) == 2
+        assert len(after) == 10
