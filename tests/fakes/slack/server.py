@@ -1,6 +1,7 @@
 """The fake Slack itself: one aiohttp server, and the people who use it."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Callable
 from typing import Any, Self
@@ -463,6 +464,10 @@ class FakeSlack:
         else:
             arguments = dict(request.query) | dict(await request.post())
         arguments = parse(arguments)
+        if token.startswith("Basic "):
+            arguments["client_id"], _, arguments["client_secret"] = (
+                base64.b64decode(token.removeprefix("Basic ")).decode().partition(":")
+            )
         token = token or str(arguments.get("token", ""))
         arguments.pop("token", None)
         self.calls.append((method, arguments))
