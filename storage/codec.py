@@ -1,7 +1,7 @@
 """How one message of a window is written in Dragonfly: a short JSON array.
 
-    ["1^","00000000000000000012","00000001792000000000000001",1792000000000000,"p","U1","Ann","Hi"]
-      ||   version                 position                   sent, microseconds  kind, id, name, text
+    ["1^","00000000000000000012","00001792000000000001","2026-11-02T12:00:00+00:00","p","U1","Ann","Hi"]
+      ||   version                 position               sent                        kind, id, name, text
       |+ "^": nothing of the context is older; ".": something may be
       +- format
 
@@ -13,8 +13,8 @@ edit and a note follow only where there are any.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import MISSING, dataclass, fields, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -32,8 +32,20 @@ _MARKS = (_OLDER_MAY_EXIST, _OLDEST)
 _PACKED_FIELDS = 4
 _PLAIN_FIELDS = 8
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+_moment = datetime.fromisoformat  # five times as fast as counting from 1970
+
+# A window's hundred messages are made by filling their slots: calling a frozen dataclass takes
+# twice as long, which would be a third of a read.
+_new = object.__new__
+_set_position = vars(Message)["position"].__set__
+_set_author = vars(Message)["author"].__set__
+_set_text = vars(Message)["text"].__set__
+_set_sent_at = vars(Message)["sent_at"].__set__
+_DEFAULTS = [
+    (vars(Message)[each.name].__set__, each.default)
+    for each in fields(Message)
+    if each.default is not MISSING
+]
 
 _LETTER_OF = {Speaker.PERSON: "p", Speaker.BOT: "b", Speaker.OTHER_BOT: "o"}
 _KIND_OF = {letter: kind for kind, letter in _LETTER_OF.items()}
@@ -81,7 +93,7 @@ def decode(stored: bytes) -> Decoded | None:
         positions = [row[2] for row in rows]
         ascending = positions == sorted(set(positions))
         return Decoded(messages, rows[0][0] == _OLDEST) if ascending else None
-    except (ValueError, TypeError, LookupError, OverflowError, AttributeError):
+    except (ValueError, TypeError, LookupError):
         return None
 
 
@@ -106,7 +118,7 @@ def _encode_one(message: Message, mark: str, version: str) -> bytes:
 def _body(message: Message) -> list[Any]:
     author = message.author
     body: list[Any] = [
-        _microseconds(message.sent_at),
+        _written(message.sent_at),
         _LETTER_OF[author.kind],
         author.id,
         author.name,
@@ -115,36 +127,42 @@ def _body(message: Message) -> list[Any]:
     if message.attachments or message.edited_at is not None or message.note:
         body += [
             [[file.name, file.type, file.size, file.url] for file in message.attachments],
-            None if message.edited_at is None else _microseconds(message.edited_at),
+            None if message.edited_at is None else _written(message.edited_at),
             message.note,
         ]
     return body
 
 
 def _decode_one(row: list[Any], authors: _Authors) -> Message:
-    if len(row) == _PACKED_FIELDS:
-        row = row[:-1] + _unpacked(row[-1])
-    mark, _, position, sent_us, letter, author_id, name, text = row[:_PLAIN_FIELDS]
+    if len(row) != _PLAIN_FIELDS:
+        return _decode_more(row, authors)
+    mark, _, position, sent_at, letter, author_id, name, text = row
     if mark not in _MARKS:
         raise ValueError("another format")
-    author = authors[letter, author_id, name]
-    sent_at = _EPOCH + timedelta(0, 0, sent_us)
-    if len(row) == _PLAIN_FIELDS:
-        return Message(int(position), author, text, sent_at)
-    files, edited_us, note = row[_PLAIN_FIELDS:]
-    return Message(
-        int(position),
-        author,
-        text,
-        sent_at,
-        tuple(Attachment(*file) for file in files),
-        None if edited_us is None else _EPOCH + timedelta(0, 0, edited_us),
-        note,
+    message: Message = _new(Message)
+    _set_position(message, int(position))
+    _set_author(message, authors[letter, author_id, name])
+    _set_text(message, text)
+    _set_sent_at(message, _moment(sent_at))
+    for set_default, default in _DEFAULTS:
+        set_default(message, default)
+    return message
+
+
+def _decode_more(row: list[Any], authors: _Authors) -> Message:
+    if len(row) == _PACKED_FIELDS:
+        return _decode_one(row[:-1] + _unpacked(row[-1]), authors)
+    files, edited_at, note = row[_PLAIN_FIELDS:]
+    return replace(
+        _decode_one(row[:_PLAIN_FIELDS], authors),
+        attachments=tuple(Attachment(*file) for file in files),
+        edited_at=None if edited_at is None else _moment(edited_at),
+        note=note,
     )
 
 
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND
+def _written(moment: datetime) -> str:
+    return (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).isoformat()
 
 
 def _packed(body: list[Any]) -> str:
