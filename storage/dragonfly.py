@@ -83,7 +83,6 @@ class Dragonfly:
         Nothing is sent before the first call. Raises `SettingsError` for a URL that is none.
         """
         self.name = _without_secrets(url)
-        self._timeout_s = timeout_s
         self._clock = clock
         self._breaker = Breaker(clock)
         self._away_since = 0.0
