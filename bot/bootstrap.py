@@ -2,12 +2,14 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol, runtime_checkable
 
 import sqlalchemy as sa
+from aiohttp import web
 
 from adapters.http import HttpServer, Probe
 from adapters.llm.models import ModelSettings
@@ -46,6 +48,14 @@ from storage.hot import DragonflyContext, NoContext, ObservedHotContext
 from storage.limits import RateLimits
 
 
+@runtime_checkable
+class Serving(Protocol):
+    """A platform that is reached through the one HTTP server."""
+
+    def routes(self) -> Iterable[web.AbstractRouteDef]:
+        """What it wants to be served."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bot:
     """A bot that runs."""
@@ -79,7 +89,7 @@ async def open_bot(settings: Settings) -> AsyncIterator[Bot]:
         )
         http = HttpServer(settings.http.host, settings.http.port, metrics.registry)
         for platform in platforms:
-            if isinstance(platform, WebPlatform):
+            if isinstance(platform, Serving):
                 http.mount(platform.routes())
         http.watch(_probes(database, hot, platforms))
         stack.push_async_callback(http.close)
@@ -189,12 +199,43 @@ def wire_service(
 def open_platforms(settings: Settings, watermarks: Watermarks, memory: ThreadMemory) -> list[Platform]:
     """The platforms that are on, not yet connected."""
     platforms: list[Platform] = []
+    if settings.slack_on:
+        platforms.append(_slack(settings, watermarks))
     if settings.discord_on:
         platforms.append(_discord(settings, watermarks))
     if settings.playground_on:
         token = settings.web.token.get_secret_value()
         platforms.append(WebPlatform(settings.data_dir, watermarks, memory=memory, token=token))
     return platforms
+
+
+def _slack(settings: Settings, watermarks: Watermarks) -> Platform:
+    from adapters.slack.install import Installing
+    from adapters.slack.platform import SlackPlatform
+
+    secrets, slack = settings.credentials, settings.slack
+    many = slack.mode == "http" and secrets.slack_client_id.get_secret_value()
+    installing = Installing(
+        client_id=secrets.slack_client_id.get_secret_value(),
+        client_secret=secrets.slack_client_secret.get_secret_value(),
+        encryption_key=secrets.encryption_key.get_secret_value(),
+        database_url=settings.archive_url,
+    )
+    return SlackPlatform(
+        watermarks,
+        bot_token=secrets.slack_bot_token.get_secret_value(),
+        app_token=secrets.slack_app_token.get_secret_value(),
+        signing_secret=secrets.slack_signing_secret.get_secret_value(),
+        installing=installing if many else None,
+        mode=slack.mode,
+        api_url=slack.api_url,
+        streaming=slack.streaming,
+        history=slack.history,
+        other_bots=frozenset(slack.other_bots),
+        backfill_s=settings.backfill.seconds,
+        catch_up=settings.catch_up.enabled,
+        answer_within_s=settings.catch_up.answer_within,
+    )
 
 
 def _discord(settings: Settings, watermarks: Watermarks) -> Platform:

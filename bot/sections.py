@@ -72,6 +72,8 @@ class Slack(Section):
     streaming: Literal["auto", "native", "edit", "off"] = Field(
         "auto", description="auto, native, edit or off"
     )
+    history: Literal["internal", "limited"] = Field("internal", description="internal or limited")
+    other_bots: Names = Field((), description="a list of ids of bots (U..., B...)")
 
 
 class Discord(Section):
