@@ -5,7 +5,7 @@ from typing import Any
 
 from adapters.posts import Showing
 from adapters.slack.events import PLATFORM, Me
-from bot.domain import Author, Button, Pressed, SessionKey
+from bot.domain import Author, Button, Pressed, Receipt, SessionKey
 
 PREFIX = "threadfly_"
 
@@ -31,6 +31,20 @@ SPOKEN: Mapping[Button, str] = {
     Button.BAD: "This answer is bad",
 }
 """For screen readers."""
+
+
+THANKS = "Thank you, I have noted that."
+TOO_LATE = "I am not writing that answer any more."
+NOT_AGAIN = "I can't try that again just now. Press it once more in a moment, or simply ask again."
+
+
+def heard(button: Button, receipt: Receipt) -> str:
+    """What whoever pressed it is told alone; "" where they see it happen anyway."""
+    if button in {Button.GOOD, Button.BAD}:
+        return THANKS
+    if receipt is not Receipt.IGNORED:
+        return ""
+    return TOO_LATE if button is Button.STOP else NOT_AGAIN
 
 
 def block(showing: Showing, key: SessionKey, asked: int) -> list[dict[str, Any]]:

@@ -177,8 +177,11 @@ class Receiver(AsyncMiddleware):
         user = (body.get("user") or {}).get("id", "")
         names = await self.names(installation, frozenset({user}))
         pressed = buttons.pressed(body, installation.me, names.get(user, ""))
-        if pressed is not None:
-            await handler(pressed)
+        if pressed is None:
+            return
+        sentence = buttons.heard(pressed.button, await handler(pressed))
+        if sentence:
+            self.later(self._say(body.get("response_url") or "", sentence))
 
     async def _command(self, body: Json, installation: Installation, desk: Desk) -> BoltResponse:
         user = body.get("user_id") or ""
@@ -208,6 +211,10 @@ class Receiver(AsyncMiddleware):
             text = await carried_out
         except ThreadflyError as exc:
             text = str(exc)
+        await self._say(response_url, text)
+
+    async def _say(self, response_url: str, text: str) -> None:
+        """Tell it to whoever pressed or typed, alone."""
         if not response_url:
             return
         message = {"response_type": "ephemeral", "replace_original": False, "text": text}

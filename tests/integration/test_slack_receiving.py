@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from adapters.slack import receiving, sockets
-from bot.domain import Addressed, Answer, Button, Said
+from adapters.slack import buttons, receiving, sockets
+from bot.domain import Addressed, Answer, Button, Outcome, Receipt, Said
 from bot.errors import PlatformForbidden
 from bot.ports import Reply
 from tests.fakes.slack import FakeSlack
@@ -129,6 +129,24 @@ async def test_a_button_reaches_the_core(slack: FakeSlack, core: ScriptedCore) -
     (pressed,) = core.pressed()
     assert delivered.acknowledged
     assert (pressed.button, pressed.by.name, pressed.key.thread) == (Button.GOOD, "Alice", ts)
+
+
+async def test_nobody_who_presses_is_left_in_silence(slack: FakeSlack, core: ScriptedCore) -> None:
+    async with running(slack, core):
+        ts = await answered(slack)
+        slack.press("threadfly_bad", ts=slack.thread(ts)[0]["ts"])
+        await slack.until(lambda: slack.responses)
+        core.pressing = Receipt.IGNORED
+        core.script = fails
+        failed = await answered(slack)
+        slack.press("threadfly_again", ts=slack.thread(failed)[0]["ts"])
+        await slack.until(lambda: len(slack.responses) == 2)
+    assert [told["text"] for _, told in slack.responses] == [buttons.THANKS, buttons.NOT_AGAIN]
+    assert all(told["response_type"] == "ephemeral" for _, told in slack.responses)
+
+
+async def fails(reply: Reply, said: Said) -> Answer:
+    return Answer("It failed.", Outcome.FAILED)
 
 
 async def test_a_command_is_answered_to_its_asker(slack: FakeSlack, core: ScriptedCore) -> None:

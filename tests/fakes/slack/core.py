@@ -85,6 +85,8 @@ class ScriptedCore:
         """How many events more it refuses to keep."""
         self.slow_s = 0.0
         self.order_answer = "done"
+        self.pressing = Receipt.KEPT
+        """What becomes of a button."""
         self._taken: set[tuple[SessionKey, int]] = set()
         self._taking_part: set[SessionKey] = set()
         self._turns: set[asyncio.Task[None]] = set()
@@ -100,7 +102,7 @@ class ScriptedCore:
         await self._stir()
         if isinstance(event, Said):
             return self._said(event)
-        return Receipt.KEPT
+        return self.pressing if isinstance(event, Pressed) else Receipt.KEPT
 
     def _said(self, said: Said) -> Receipt:
         asks = said.addressed in {Addressed.MENTION, Addressed.DIRECT}

@@ -6,7 +6,7 @@ import hmac
 import json
 import random
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -43,7 +43,9 @@ class Delivered:
 class Deliveries:
     """Sends envelopes, waits for acknowledgements, tries again."""
 
-    def __init__(self, clock: Clock, seed: int) -> None:
+    def __init__(self, clock: Clock, seed: int, changed: Callable[[], Awaitable[None]]) -> None:
+        """`changed` is told when a connection or a delivery changes."""
+        self._changed = changed
         self.ack_s = 3.0
         """Real seconds until a delivery counts as failed: code under test is not scaled."""
         self.http_url = ""
@@ -86,6 +88,7 @@ class Deliveries:
                 delivered.acknowledged, delivered.response = True, response
                 break
         delivered.done.set()
+        await self._changed()
 
     async def _attempt(self, delivered: Delivered, retry: int) -> Json | None:
         if self.http_url:
@@ -158,6 +161,7 @@ class Deliveries:
         )
         self.sockets.append(socket)
         self.opened += 1
+        await self._changed()
         try:
             async for message in socket:
                 if message.type is aiohttp.WSMsgType.TEXT:
@@ -165,6 +169,7 @@ class Deliveries:
         finally:
             if socket in self.sockets:
                 self.sockets.remove(socket)
+            await self._changed()
 
     def _acknowledge(self, answer: Json) -> None:
         waiting = self._waiting.get(answer.get("envelope_id", ""))

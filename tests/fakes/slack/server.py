@@ -24,7 +24,8 @@ class FakeSlack:
 
     def __init__(self, *, scale: float = 1.0, seed: int = 7, echo: bool = True) -> None:
         self.clock = Clock(scale)
-        self.deliveries = Deliveries(self.clock, seed)
+        self._news = asyncio.Condition()
+        self.deliveries = Deliveries(self.clock, seed, self.stirred)
         self.budgets = Budgets(self.clock)
         self.violations: list[str] = []
         self.unsupported: set[str] = set()
@@ -36,6 +37,7 @@ class FakeSlack:
         breaks), `lost` (breaks first), `500`, or `429:seconds`."""
         self.hold: dict[str, asyncio.Event] = {}
         """Calls of a method wait until its event is set."""
+        self.traps: list[Trap] = []
         self.app_id, self.app_token = "A01", APP_TOKEN
         self.client_id, self.client_secret = "111.222", "fake-client-secret"
         self.oauth_codes: dict[str, str] = {}
@@ -49,9 +51,10 @@ class FakeSlack:
         self.responses: list[tuple[str, Json]] = []
         """What was sent to response URLs."""
         self.url = ""
+        self.extra: list[web.AbstractRouteDef] = []
+        """Routes beside Slack's own. Only before `start`."""
         self._echo = echo
         self._api = WebApi(self)
-        self._news = asyncio.Condition()
         self._runner: web.AppRunner | None = None
         team = self.add_team(TEAM, BOT_TOKEN, BOT)
         team.users = {ALICE: "Alice", BOB: "Bob", CAROL: "Carol", BOT: "Threadfly"}
@@ -69,6 +72,7 @@ class FakeSlack:
         app.router.add_post("/upload/{team}/{file}", self._upload)
         app.router.add_get("/files-pri/{team}-{file}/{name}", self._download)
         app.router.add_post("/response/{id}", self._response)
+        app.add_routes(self.extra)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", port)
@@ -482,8 +486,13 @@ class FakeSlack:
             return _limited(float(fault.partition(":")[2] or 1))
         if fault and fault != "cut":
             return web.json_response({"ok": False, "error": fault})
+        trap = self._sprung(method)
         try:
+            if trap is not None and not trap.carried_out:
+                await trap.wait()
             answer = {"ok": True} | await self._api.call(method, token, arguments)
+            if trap is not None and trap.carried_out:
+                await trap.wait()
         except Limited as limited:
             return _limited(limited.retry_after * self.clock.scale)
         except Refused as refused:
@@ -494,6 +503,26 @@ class FakeSlack:
             return _cut(request)
         scopes = next((",".join(sorted(t.scopes)) for t in self.teams.values() if t.bot_token == token), "")
         return web.json_response(answer, headers={"x-oauth-scopes": scopes})
+
+    def trap(self, method: str, *, carried_out: bool, skip: int = 0) -> "Trap":
+        """Let one of the next calls of `method` wait: before it is carried out, or with its answer."""
+        trap = Trap(method, carried_out, skip, self)
+        self.traps.append(trap)
+        return trap
+
+    def release(self) -> None:
+        """Let go of whatever waits in a trap."""
+        for trap in self.traps:
+            trap.released.set()
+        self.traps.clear()
+
+    def _sprung(self, method: str) -> "Trap | None":
+        for trap in self.traps:
+            if trap.method == method and not trap.reached:
+                if trap.skip == 0:
+                    return trap
+                trap.skip -= 1
+        return None
 
     async def _link(self, request: web.Request) -> web.StreamResponse:
         ticket = request.query.get("ticket", "")
@@ -536,6 +565,26 @@ class FakeSlack:
             self.violations.append("a response_url was used more than 5 times")
         await self.stirred()
         return web.json_response({"ok": True})
+
+
+class Trap:
+    """A call that waits. Whoever made it may be dead by the time it is let go."""
+
+    def __init__(self, method: str, carried_out: bool, skip: int, slack: FakeSlack) -> None:
+        self.method = method
+        self.carried_out = carried_out
+        self.skip = skip
+        self.reached = False
+        self.released = asyncio.Event()
+        self._slack = slack
+
+    async def wait(self) -> None:
+        """In the place of the call."""
+        self.reached = True
+        await self._slack.stirred()
+        await self.released.wait()
+        if not self.carried_out:
+            raise Refused("internal_error")
 
 
 def _limited(retry_after: float) -> web.Response:
