@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from bot.errors import ArchiveCorrupt, ArchiveUnavailable, StoreError
 
@@ -237,14 +238,21 @@ class PostgresDatabase:
         self._engine: AsyncEngine = create_async_engine(
             url, pool_size=pool_size, max_overflow=0, pool_timeout=30, pool_pre_ping=False
         )
+        # Each statement sees what was committed before it either way, so reading needs no BEGIN and COMMIT.
+        self._reading = self._engine.sync_engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction, again when another's got in its way."""
+        return await self._run(self._engine.sync_engine, work)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work`; a connection that died while idle is replaced."""
+        return await self._run(self._reading, work)
+
+    async def _run(self, engine: sa.Engine, work: Work[T]) -> T:
         for attempt in range(1, RETRIES + 1):
             try:
-                async with self._engine.begin() as db:
-                    result: T = await db.run_sync(work)
-                    return result
+                return await greenlet_spawn(_begun, engine, work)
             except exc.DBAPIError as error:
                 if attempt == RETRIES or not _worth_repeating(error):
                     with our_errors():
@@ -253,14 +261,16 @@ class PostgresDatabase:
                 raise ArchiveUnavailable("The archive can't be reached. Is PostgreSQL running?") from error
         raise AssertionError("the last attempt returns or raises")
 
-    async def read(self, work: Work[T]) -> T:
-        """Run `work`; a connection that died while idle is replaced."""
-        return await self.write(work)
-
     async def close(self) -> None:
         """Close the pool."""
         await self._engine.dispose()
         await asyncio.sleep(0)  # lets the sockets' transports see that they are closed
+
+
+def _begun(engine: sa.Engine, work: Work[T]) -> T:
+    """All steps of a transaction in one greenlet, where `AsyncConnection` takes one for each."""
+    with engine.begin() as c:
+        return work(c)
 
 
 def _worth_repeating(error: exc.DBAPIError) -> bool:

@@ -26,15 +26,14 @@ from bot.errors import LeaseLost
 from storage.archive.claims import Ask, Claimant, ask_to_stop, first_claim, take_up
 from storage.archive.statements import (
     BURY,
-    INSERT_MESSAGE,
     LOCK_SESSION,
     LOCK_SESSION_BY_ID,
     VOID_SUMMARIES,
     OnConflict,
     attachments_to_json,
+    insert_message,
     key_values,
     lock_key,
-    message_values,
     settings_of,
     tombstone_values,
 )
@@ -151,9 +150,7 @@ def _record(c: sa.Connection, said: Said, change: Change, claimant: Claimant) ->
     session = _lock(c, said, outright)
     if session is None:
         return Recorded(Receipt.IGNORED)
-    added = c.execute(
-        INSERT_MESSAGE(c), message_values(session.id, said.key, said.message, said.gesture)
-    ).rowcount
+    added = insert_message(c, session.id, said.key, said.message, said.gesture)
     if not added and not session.messages:
         _unmake(c, session.id)
         return Recorded(Receipt.KEPT)
@@ -170,9 +167,6 @@ def _record(c: sa.Connection, said: Said, change: Change, claimant: Claimant) ->
         if change.stop and session.running_turn:
             ask_to_stop(c, session)
             stopping = session.running_turn
-    if added:
-        place = said.message.position
-        c.execute(VOID_SUMMARIES, {"session": session.id, "place": place, "upto": place})
     if added or turn is not None:
         running = turn if state == "running" and turn is not None else session.running_turn
         waiting = 0 if stopping else session.queued + (state == "queued" and turn is not None)
@@ -192,7 +186,7 @@ def _record(c: sa.Connection, said: Said, change: Change, claimant: Claimant) ->
         receipt=_receipt(turn, state),
         session_id=session.id,
         version=session.version + raised,
-        fresh=bool(added),
+        fresh=added,
         turn=first_claim(session, turn, ask, session.version + raised, settings)
         if turn is not None and state == "running"
         else None,
@@ -298,10 +292,10 @@ def _edit(c: sa.Connection, edited: Edited) -> bool:
         session = _make(c, edited.key, new, joined=False, complete_from=None)
     old = c.execute(_MESSAGE_AT, {"session": session.id, "place": new.position}).first()
     if old is None:
-        added = c.execute(INSERT_MESSAGE(c), message_values(session.id, edited.key, new)).rowcount
+        added = insert_message(c, session.id, edited.key, new)
         if added:
             c.execute(_RAISE, {"session": session.id, "added": 1})
-        return bool(added)
+        return added
     if not _supersedes(new, old):
         return False
     c.execute(
@@ -389,10 +383,7 @@ def _add_history(c: sa.Connection, turn: Turn, history: History) -> int:
     )
     if c.execute(owned).first() is None:
         raise LeaseLost("The turn is somebody else's.")
-    added = sum(
-        c.execute(INSERT_MESSAGE(c), message_values(session.id, turn.key, message)).rowcount
-        for message in history.messages
-    )
+    added = sum(insert_message(c, session.id, turn.key, message) for message in history.messages)
     oldest = history.messages[0].position if history.messages else min(turn.asked)
     c.execute(
         sa.update(sessions)
@@ -403,9 +394,6 @@ def _add_history(c: sa.Connection, turn: Turn, history: History) -> int:
             messages=session.messages + added,
         )
     )
-    if added:
-        last = history.messages[-1].position
-        c.execute(VOID_SUMMARIES, {"session": session.id, "place": oldest, "upto": last})
     version: int = session.version + bool(added)
     return version
 

@@ -43,10 +43,15 @@ def key_values(key: SessionKey) -> dict[str, Any]:
     }
 
 
-LOCK_SESSION: Final = sa.select(sessions).where(key_is(sessions)).with_for_update()
+SESSION: Final = [
+    column for column in sessions.c if column.name not in {"title", "started_by", "created_at", "active_at"}
+]
+"""What deciding needs of a session; the rest is only for showing."""
+
+LOCK_SESSION: Final = sa.select(*SESSION).where(key_is(sessions)).with_for_update()
 """One at a time changes a session; SQLite has one writer anyway."""
 LOCK_SESSION_BY_ID: Final = (
-    sa.select(sessions).where(sessions.c.id == sa.bindparam("session")).with_for_update()
+    sa.select(*SESSION).where(sessions.c.id == sa.bindparam("session")).with_for_update()
 )
 
 _MESSAGE_COLUMNS: Final = (
@@ -70,7 +75,14 @@ _buried = sa.exists().where(
     tombstones.c.position == sa.bindparam("position", type_=sa.BigInteger),
 )
 
-INSERT_MESSAGE: Final = OnConflict(
+_told = sa.exists().where(
+    summaries.c.session_id == sa.bindparam("session_id"),
+    summaries.c.after < sa.bindparam("position"),
+    summaries.c.last >= sa.bindparam("position"),
+    summaries.c.text != "",
+)
+
+_INSERT_MESSAGE: Final = OnConflict(
     lambda insert: (
         insert(messages)
         .from_select(
@@ -80,13 +92,26 @@ INSERT_MESSAGE: Final = OnConflict(
             ),
         )
         .on_conflict_do_nothing()
+        .returning(_told.label("told"))
     )
 )
-"""Unless it is there already, under this position or gesture, or was deleted before it came."""
 
 
-def message_values(session_id: int, key: SessionKey, message: Message, gesture: str = "") -> dict[str, Any]:
-    """Values for `INSERT_MESSAGE`."""
+def insert_message(
+    c: sa.Connection, session_id: int, key: SessionKey, message: Message, gesture: str = ""
+) -> bool:
+    """Archive `message`, and void what summaries told of its place; whether it is new.
+
+    It is not if it is there already, under this position or gesture, or was deleted before it came.
+    """
+    inserted = c.execute(_INSERT_MESSAGE(c), _message_values(session_id, key, message, gesture)).first()
+    if inserted is not None and inserted.told:
+        place = message.position
+        c.execute(VOID_SUMMARIES, {"session": session_id, "place": place, "upto": place})
+    return inserted is not None
+
+
+def _message_values(session_id: int, key: SessionKey, message: Message, gesture: str) -> dict[str, Any]:
     return {
         **key_values(key),
         "session_id": session_id,

@@ -10,12 +10,12 @@ from bot.domain import OURSELVES, Answer, Author, Closed, Message, Outcome, Part
 from bot.errors import LeaseLost
 from storage.archive.claims import Claimant, ask_to_stop, claim, claim_waiting
 from storage.archive.statements import (
-    INSERT_MESSAGE,
     LOCK_SESSION,
+    SESSION,
     VOID_SUMMARIES,
     OnConflict,
+    insert_message,
     key_values,
-    message_values,
 )
 from storage.database import Database
 from storage.tables import clock, feedback, messages, parts, sessions, turns
@@ -105,7 +105,7 @@ _CLOSE_SESSION: Final = (
         running_turn=None,
         active_at=sa.bindparam("now"),
     )
-    .returning(*sessions.c)
+    .returning(*SESSION)
 )
 _CLOSE_TURN: Final = (
     sa.update(turns)
@@ -129,18 +129,23 @@ _CLOSE_TURN: Final = (
         },
     )
 )
+_more_parts = sa.exists().where(parts.c.turn_id == sa.bindparam("turn"), parts.c.number > sa.bindparam("nth"))
 _KEEP_PART: Final = OnConflict(
     lambda insert: (
-        kept := insert(parts).values(
-            turn_id=sa.bindparam("turn"),
-            number=sa.bindparam("nth"),
-            session_id=sa.bindparam("session"),
-            position=sa.bindparam("place"),
-            end=sa.bindparam("upto"),
+        (
+            kept := insert(parts).values(
+                turn_id=sa.bindparam("turn"),
+                number=sa.bindparam("nth"),
+                session_id=sa.bindparam("session"),
+                position=sa.bindparam("place"),
+                end=sa.bindparam("upto"),
+            )
         )
-    ).on_conflict_do_update(
-        index_elements=["turn_id", "number"],
-        set_={"position": kept.excluded.position, "end": kept.excluded.end},
+        .on_conflict_do_update(
+            index_elements=["turn_id", "number"],
+            set_={"position": kept.excluded.position, "end": kept.excluded.end},
+        )
+        .returning(_more_parts.label("more"))
     )
 )
 _DROP_PARTS: Final = sa.delete(parts).where(
@@ -282,7 +287,7 @@ def _reply_message(answer: Answer, posted: Sequence[Part], at: datetime) -> Mess
 
 def _archive_reply(c: sa.Connection, session: Any, turn: Turn, reply: Message) -> bool:
     """Whether it is new. One that is there (a second try, in place) is rewritten."""
-    if c.execute(INSERT_MESSAGE(c), message_values(session.id, turn.key, reply)).rowcount:
+    if insert_message(c, session.id, turn.key, reply):
         return True
     there = c.execute(_REPLY_AT, {"session": session.id, "place": reply.position}).scalar()
     if there is not None:
@@ -293,8 +298,10 @@ def _archive_reply(c: sa.Connection, session: Any, turn: Turn, reply: Message) -
 
 
 def _keep_parts(c: sa.Connection, turn: Turn, posted: Sequence[Part]) -> None:
+    """Keep what was posted; what was only meant to be posted, and was not needed, is dropped."""
+    more = not posted
     for part in posted:
-        c.execute(
+        more = c.execute(
             _KEEP_PART(c),
             {
                 "turn": turn.id,
@@ -303,8 +310,9 @@ def _keep_parts(c: sa.Connection, turn: Turn, posted: Sequence[Part]) -> None:
                 "place": part.position,
                 "upto": part.end,
             },
-        )
-    c.execute(_DROP_PARTS, {"turn": turn.id, "last": posted[-1].number if posted else 0})
+        ).scalar_one()
+    if more:
+        c.execute(_DROP_PARTS, {"turn": turn.id, "last": posted[-1].number if posted else 0})
 
 
 def _again(c: sa.Connection, key: SessionKey, asked: int, claimant: Claimant) -> Turn | None:
