@@ -32,6 +32,9 @@ class Taken:
     pictures: tuple[Picture, ...] = ()
 
 
+_NOTHING = Taken()
+
+
 def build(
     *,
     persona: str,
@@ -85,7 +88,7 @@ def _newest(
     """The last messages that fit, in order, with positions; the very last is cut rather than left out."""
     shown: list[tuple[int, PromptMessage]] = []
     for message in reversed(messages):
-        said = show(message, files.get(message.position, Taken()))
+        said = show(message, files.get(message.position, _NOTHING))
         cost = count(said.text) + MESSAGE_TOKENS + PICTURE_TOKENS * len(said.pictures)
         if cost > budget and not shown:
             said, cost = _shortened(said, budget, count), budget
@@ -103,10 +106,10 @@ def show(message: Message, taken: Taken) -> PromptMessage:
     by = plain_name(message.author.name)
     if message.author.kind is Speaker.OTHER_BOT:
         by += " (a bot)"
-    lines = [f"{by}: {message.text}"]
+    said = f"{by}: {message.text}"
     if message.attachments:
-        lines.append(f"(files: {', '.join(plain_name(a.name) for a in message.attachments)})")
-    return PromptMessage(Role.USER, "\n".join([*lines, *taken.texts]), taken.pictures)
+        said += f"\n(files: {', '.join(plain_name(a.name) for a in message.attachments)})"
+    return PromptMessage(Role.USER, "\n".join([said, *taken.texts]), taken.pictures)
 
 
 def _shortened(said: PromptMessage, budget: int, count: Count) -> PromptMessage:
