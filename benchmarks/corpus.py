@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from storage.search.index import Entry, Place
+from bot.finding import Place
+from storage.search.index import Entry
 
 WORDS = 40_000
 CHANNELS = 1_000

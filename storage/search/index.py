@@ -8,7 +8,8 @@ from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from storage.analyser import analyse
+from bot.finding import Place
+from storage.analyser import analyse, fold
 from storage.search.among import among
 from storage.search.slots import SLOTS, bits_of, highest_first, pack, pack_places
 from storage.search_tables import search_buckets, search_docs, search_places, search_tail, search_terms
@@ -16,19 +17,11 @@ from storage.search_tables import search_buckets, search_docs, search_places, se
 LINK: Final = "!link"
 FILE: Final = "!file"
 """Terms that no text has: what `has:` asks for."""
+_LONGEST_NAME = 80
+_MOST_NAMES = 6
 _SPACE = re.compile(r"\s")
 _A_LINK = re.compile(r"https?://\S")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class Place(NamedTuple):
-    """Where something was said, as far as the right to read it goes."""
-
-    platform: str
-    workspace: str
-    channel: str
-    thread: str = ""
-    """Set where the thread has readers of its own (a private thread); "" where the channel decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +35,28 @@ class Entry:
     text: str
     sent_at: datetime
     has_file: bool = False
+    author_name: str = ""
+
+
+class Findable(NamedTuple):
+    """A message as the index takes it: made before the transaction, which the analysis would hold up."""
+
+    position: int
+    author_id: str
+    sent_us: int
+    terms: str
+    stream: str
+
+
+def findable(
+    position: int, author_id: str, author_name: str, text: str, sent_at: datetime, has_file: bool
+) -> Findable:
+    """What a message is found by. Pure."""
+    analysis = analyse(text)
+    terms = {*analysis.terms, *_traits(text, author_id, author_name)}
+    if has_file:
+        terms.add(FILE)
+    return Findable(position, author_id, microseconds(sent_at), f" {' '.join(terms)} ", analysis.stream)
 
 
 def author_term(author_id: str) -> str:
@@ -49,41 +64,58 @@ def author_term(author_id: str) -> str:
     return f"@{_SPACE.sub('_', author_id)}"
 
 
+def name_term(name: str) -> str:
+    """What the index holds for everything that somebody of this name said."""
+    return f"@@{'_'.join(fold(name).split())}"[:_LONGEST_NAME]
+
+
+def _name_terms(name: str) -> set[str]:
+    """A name is known whole, and by each of its words."""
+    return {name_term(part) for part in (name, *name.split()[:_MOST_NAMES]) if part.strip()}
+
+
 def microseconds(time: datetime) -> int:
     """Microseconds since 1970."""
     return (time - _EPOCH) // timedelta(microseconds=1)
 
 
-_INSERT_TAIL: Final = sa.insert(search_tail)
+_INSERT_TAIL: Final = sa.insert(search_tail).inline()
 
 
 def index(c: sa.Connection, entries: Sequence[Entry]) -> None:
     """Let `entries` be found from now on. A message that is there already must be unindexed first."""
     if entries:
-        c.execute(_INSERT_TAIL, [_tail_row(entry) for entry in entries])
+        c.execute(_INSERT_TAIL, [_row_of(entry) for entry in entries])
 
 
-def _tail_row(entry: Entry) -> dict[str, Any]:
-    analysis = analyse(entry.text)
-    terms = {*analysis.terms, *_traits(entry.text, entry.author_id)}
-    if entry.has_file:
-        terms.add(FILE)
+def _row_of(entry: Entry) -> dict[str, Any]:
+    made = findable(
+        entry.position, entry.author_id, entry.author_name, entry.text, entry.sent_at, entry.has_file
+    )
+    return tail_row(entry.session_id, entry.place, made)
+
+
+def index_made(c: sa.Connection, session_id: int, place: Place, made: Sequence[Findable]) -> None:
+    """As `index`, for messages of one session that were analysed before."""
+    if made:
+        c.execute(_INSERT_TAIL, [tail_row(session_id, place, each) for each in made])
+
+
+def tail_row(session_id: int, place: Place, made: Findable) -> dict[str, Any]:
+    """A row of `search_tail`."""
     return {
-        "session_id": entry.session_id,
-        "position": entry.position,
-        "platform": entry.place.platform,
-        "workspace": entry.place.workspace,
-        "channel": entry.place.channel,
-        "thread": entry.place.thread,
-        "author_id": entry.author_id,
-        "sent_us": microseconds(entry.sent_at),
-        "terms": f" {' '.join(terms)} ",
-        "stream": analysis.stream,
+        "session_id": session_id,
+        "platform": place.platform,
+        "workspace": place.workspace,
+        "channel": place.channel,
+        "thread": place.thread,
+        **made._asdict(),
     }
 
 
-def _traits(text: str, author_id: str) -> Iterator[str]:
+def _traits(text: str, author_id: str, author_name: str) -> Iterator[str]:
     yield author_term(author_id)
+    yield from _name_terms(author_name)
     if _A_LINK.search(text):
         yield LINK
 
@@ -100,17 +132,17 @@ _TAKE_DOC: Final = (
 )
 
 
-def unindex(c: sa.Connection, session_id: int, position: int, text: str) -> None:
+def unindex(c: sa.Connection, session_id: int, position: int, text: str, author_name: str = "") -> None:
     """Let a message be found no more, and leave none of its words behind.
 
-    `text` is what it was indexed with. Does nothing when it is not there.
+    `text` and `author_name` are what it was indexed with. Does nothing when it is not there.
     """
     at = {"session": session_id, "place": position}
     if c.execute(_TAKE_TAIL, at).rowcount:
         return
     doc = c.execute(_TAKE_DOC, at).first()
     if doc is not None:
-        terms = {*analyse(text).terms, *_traits(text, doc.author_id), FILE}
+        terms = {*analyse(text).terms, *_traits(text, doc.author_id, author_name), FILE}
         _clear(c, doc.spot // SLOTS, doc.spot % SLOTS, sorted(terms))
 
 

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from bot.finding import Snippet, Stretch
 from storage.analyser import Chunk, chunks, composed, fold, is_cjk
 from storage.stemmer import stem
 
@@ -17,28 +17,6 @@ _MOST_SCANNED = 20_000
 
 _Mark = tuple[int, int, frozenset[str]]
 """From where to where, and for which terms."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A stretch of a snippet."""
-
-    text: str
-    marked: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Snippet:
-    """A part of a message."""
-
-    stretches: tuple[Stretch, ...]
-    cut_before: bool
-    cut_after: bool
-
-    @property
-    def text(self) -> str:
-        """Without marks."""
-        return "".join(stretch.text for stretch in self.stretches)
 
 
 def snippet(text: str, terms: frozenset[str], length: int = LENGTH) -> Snippet:

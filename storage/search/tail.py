@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 import sqlalchemy as sa
 
+from bot.finding import Place
 from storage.search.checks import Checks, holds, in_time
-from storage.search.index import Place
 from storage.search.wanted import Catch, Wanted
 from storage.search_tables import search_tail
 

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bot.finding import Place
 from bot.query import Query, Trait
 from storage.search.clauses import Clause, clauses_of, phrase_clause
-from storage.search.index import FILE, LINK, Place, author_term
+from storage.search.index import FILE, LINK, author_term
 
 ENOUGH_MESSAGES = 256
 ENOUGH_SESSIONS = 40

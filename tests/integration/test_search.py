@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from bot.finding import Place
 from bot.query import Query, parse
 from storage.database import Database
 from storage.search.find import find
-from storage.search.index import Entry, Place, index, seal, unindex
+from storage.search.index import Entry, index, seal, unindex
 from storage.search.wanted import Found, Wanted, wanted_of
 from storage.search_tables import search_buckets, search_docs, search_places, search_tail, search_terms
 from storage.tables import metadata

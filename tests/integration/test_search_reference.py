@@ -5,11 +5,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bot.finding import Place
 from storage.analyser import analyse
 from storage.database import Database
 from storage.search.clauses import Clause, clauses_of, phrase_clause
 from storage.search.find import find
-from storage.search.index import Entry, Place, index, seal, unindex
+from storage.search.index import Entry, index, seal, unindex
 from storage.search.wanted import Wanted
 from storage.search_tables import search_buckets, search_docs, search_places, search_tail, search_terms
 from storage.tables import metadata
