@@ -137,7 +137,8 @@ class _Turned:
     async def append(self, session_id: int, version: int, news: Sequence[Message]) -> None:
         await self._hot.append(session_id, version, news)
         for message in news:
-            self._over.pop(_asked_at(message.position)).set_result(None)
+            if over := self._over.pop(_asked_at(message.position), None):
+                over.set_result(None)
 
     async def seed(self, session_id: int, window: Window) -> None:
         await self._hot.seed(session_id, window)
