@@ -103,6 +103,8 @@ class Said:
     """The sender's own id of the act (Slack `client_msg_id`), the same on two copies; "" for none."""
     groups: frozenset[str] = frozenset()
     """What else allow and deny lists may name of the sender and the place: roles, categories."""
+    closed: bool = False
+    """The thread has readers of its own, not all of its channel (a private thread)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class Edited:
     message: Message
     addressed: Addressed
     """MENTION also where only the text before the edit named the bot."""
+    closed: bool = False
+    """As in `Said`."""
 
 
 @dataclass(frozen=True, slots=True)

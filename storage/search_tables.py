@@ -70,3 +70,11 @@ search_terms = sa.Table(
     sa.Column("slots", sa.LargeBinary, nullable=False, comment="which slots hold the term"),
     sqlite_with_rowid=False,
 )
+
+search_backlog = sa.Table(
+    "search_backlog",
+    metadata,
+    sa.Column("done_id", Id, nullable=False, comment="of messages.id: up to here they are in the index"),
+    sa.Column("last_id", Id, nullable=False, comment="up to here they were there before the index was"),
+)
+"""One row: what the index still lacks of an archive that is older than it."""

@@ -86,6 +86,9 @@ sessions = sa.Table(
     sa.Column("started_by", sa.String, nullable=False, comment="author id of who first asked"),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("active_at", UtcTime, nullable=False),
+    sa.Column(
+        "closed", sa.Boolean, nullable=False, server_default=sa.false(), comment="has readers of its own"
+    ),
     sa.UniqueConstraint("platform", "workspace", "channel", "thread", name="uq_sessions_key"),
 )
 

@@ -1,6 +1,7 @@
 """Recording what was said, edited and deleted: the transaction that everything is decided in."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from bot.domain import (
 )
 from bot.errors import LeaseLost
 from storage.archive.claims import Ask, Claimant, ask_to_stop, first_claim, take_up
+from storage.archive.searchable import found_by, let_find, let_find_no_more, title_of
 from storage.archive.statements import (
     BURY,
     LOCK_SESSION,
@@ -34,14 +36,13 @@ from storage.archive.statements import (
     insert_message,
     key_values,
     lock_key,
+    message_of,
     settings_of,
     tombstone_values,
 )
 from storage.database import Database
+from storage.search.index import Findable
 from storage.tables import messages, parts, sessions, tombstones, turns
-
-TITLE_LENGTH = 80
-"""Characters of the first message that make a session's title."""
 
 _INSERT_SESSION: Final = OnConflict(lambda insert: insert(sessions).on_conflict_do_nothing())
 _COUNT: Final = (
@@ -123,11 +124,15 @@ class Records:
         Asked a second time for the same message it changes nothing, except that a message which
         was only kept before is taken up now.
         """
-        return await self._database.write(lambda c: _record(c, said, change or Change(), self._claimant))
+        found = found_by(said.message)
+        return await self._database.write(
+            lambda c: _record(c, said, found, change or Change(), self._claimant)
+        )
 
     async def edit(self, edited: Edited) -> bool:
         """Let the archive say what the platform says now; whether anything changed."""
-        return await self._database.write(lambda c: _edit(c, edited))
+        found = found_by(edited.message)
+        return await self._database.write(lambda c: _edit(c, edited, found))
 
     async def delete(self, deleted: Deleted) -> bool:
         """Remove the message, and let nothing bring it back; whether anything changed."""
@@ -138,20 +143,21 @@ class Records:
 
         Raises `LeaseLost` when the turn is not ours any more.
         """
-        return await self._database.write(lambda c: _add_history(c, turn, history))
+        found = [found_by(message) for message in history.messages]
+        return await self._database.write(lambda c: _add_history(c, turn, history, found))
 
     async def change(self, key: SessionKey, change: Change) -> Changed | None:
         """Carry out `change` for a command that is no message; None if there is no such session."""
         return await self._database.write(lambda c: _change(c, key, change))
 
 
-def _record(c: sa.Connection, said: Said, change: Change, claimant: Claimant) -> Recorded:
+def _record(c: sa.Connection, said: Said, found: Findable, change: Change, claimant: Claimant) -> Recorded:
     outright = said.addressed in (Addressed.MENTION, Addressed.DIRECT)
     session = _lock(c, said, outright)
     if session is None:
         return Recorded(Receipt.IGNORED)
-    added = insert_message(c, session.id, said.key, said.message, said.gesture)
-    if not added and not session.messages:
+    added = insert_message(c, session, said.key, said.message, found, said.gesture)
+    if not added and not session.version:
         _unmake(c, session.id)
         return Recorded(Receipt.KEPT)
     wanted = outright or (said.addressed is Addressed.THREAD and session.joined and not session.paused)
@@ -202,11 +208,18 @@ def _lock(c: sa.Connection, said: Said, outright: bool) -> Any:
     lock_key(c, said.key)
     if _buried(c, said.key, said.message.position):
         return None
-    return _make(c, said.key, said.message, joined=True, complete_from=0 if said.opens_thread else None)
+    whole = 0 if said.opens_thread else None
+    return _make(c, said.key, said.message, joined=True, complete_from=whole, closed=said.closed)
 
 
 def _make(
-    c: sa.Connection, key: SessionKey, first: Message, *, joined: bool, complete_from: int | None
+    c: sa.Connection,
+    key: SessionKey,
+    first: Message,
+    *,
+    joined: bool,
+    complete_from: int | None,
+    closed: bool,
 ) -> Any:
     c.execute(
         _INSERT_SESSION(c),
@@ -225,10 +238,11 @@ def _make(
             "persona": "",
             "fresh_from": 0,
             "complete_from": complete_from,
-            "title": " ".join(first.text.split())[:TITLE_LENGTH],
+            "title": title_of(first.text),
             "started_by": first.author.id,
             "created_at": first.sent_at,
             "active_at": first.sent_at,
+            "closed": closed,
         },
     )
     return c.execute(LOCK_SESSION, key_values(key)).one()
@@ -258,7 +272,7 @@ def _apply(c: sa.Connection, session: Any, change: Change, position: int, added:
         name: value for name in ("model", "persona", "paused") if (value := getattr(change, name)) is not None
     }
     if change.fresh:
-        values["fresh_from"] = position
+        values["fresh_from"] = max(position, session.fresh_from)
     if values:
         c.execute(sa.update(sessions).where(sessions.c.id == session.id).values(values))
     now = settings_of(session)
@@ -280,7 +294,7 @@ def _buried(c: sa.Connection, key: SessionKey, position: int) -> bool:
     return c.execute(_BURIED_AT, {**key_values(key), "place": position}).first() is not None
 
 
-def _edit(c: sa.Connection, edited: Edited) -> bool:
+def _edit(c: sa.Connection, edited: Edited, found: Findable) -> bool:
     new = edited.message
     session = c.execute(LOCK_SESSION, key_values(edited.key)).first()
     if session is None:
@@ -289,12 +303,12 @@ def _edit(c: sa.Connection, edited: Edited) -> bool:
         lock_key(c, edited.key)
         if _buried(c, edited.key, new.position):
             return False
-        session = _make(c, edited.key, new, joined=False, complete_from=None)
+        session = _make(c, edited.key, new, joined=False, complete_from=None, closed=edited.closed)
     old = c.execute(_MESSAGE_AT, {"session": session.id, "place": new.position}).first()
     if old is None:
-        added = insert_message(c, session.id, edited.key, new)
+        added = insert_message(c, session, edited.key, new, found)
         if added:
-            c.execute(_RAISE, {"session": session.id, "added": 1})
+            _changed_at(c, session.id, new.position, added=1)
         return added
     if not _supersedes(new, old):
         return False
@@ -307,6 +321,8 @@ def _edit(c: sa.Connection, edited: Edited) -> bool:
             "new_edited_at": new.edited_at,
         },
     )
+    let_find_no_more(c, session.id, old)
+    let_find(c, session, edited.key, found)
     _changed_at(c, session.id, new.position)
     return True
 
@@ -338,23 +354,24 @@ def _delete(c: sa.Connection, deleted: Deleted) -> bool:
     place = {"session": session.id, "place": deleted.position}
     reply = c.execute(_PARTS_OF_REPLY_AT, place).all()
     if reply:
-        return _cut_out(c, session.id, reply, deleted.position)
+        return _cut_out(c, session, deleted, reply)
     message = c.execute(_MESSAGE_AT, place).first()
     if message is None:
         return False
     c.execute(_ERASE, {"message": message.id})
+    let_find_no_more(c, session.id, message)
     _changed_at(c, session.id, deleted.position, added=-1)
     if c.execute(_DROP_ASKED, {**place, "now": now}).rowcount:
         c.execute(_ONE_LESS_WAITING, {"session": session.id})
     return True
 
 
-def _cut_out(c: sa.Connection, session_id: int, reply: Sequence[Any], position: int) -> bool:
+def _cut_out(c: sa.Connection, session: Any, deleted: Deleted, reply: Sequence[Any]) -> bool:
     """A post of a reply is gone: so is its share of the text, and with the last one the reply."""
-    gone = next(i for i, part in enumerate(reply) if part.position == position)
+    gone = next(i for i, part in enumerate(reply) if part.position == deleted.position)
     start = reply[gone - 1].end if gone else 0
     length = max(0, reply[gone].end - start)
-    home = {"session": session_id, "place": reply[0].reply_position}
+    home = {"session": session.id, "place": reply[0].reply_position}
     message = c.execute(_MESSAGE_AT, home).first()
     c.execute(
         sa.delete(parts).where(parts.c.turn_id == reply[gone].turn_id, parts.c.number == reply[gone].number)
@@ -372,18 +389,24 @@ def _cut_out(c: sa.Connection, session_id: int, reply: Sequence[Any], position: 
         c.execute(_ERASE, {"message": message.id})
     else:
         c.execute(sa.update(messages).where(messages.c.id == message.id).values(text=text))
-    _changed_at(c, session_id, message.position, added=-int(empty))
+    let_find_no_more(c, session.id, message)
+    if not empty:
+        let_find(c, session, deleted.key, found_by(replace(message_of(message), text=text)))
+    _changed_at(c, session.id, message.position, added=-int(empty))
     return True
 
 
-def _add_history(c: sa.Connection, turn: Turn, history: History) -> int:
+def _add_history(c: sa.Connection, turn: Turn, history: History, found: Sequence[Findable]) -> int:
     session = c.execute(LOCK_SESSION_BY_ID, {"session": turn.session_id}).one()
     owned = sa.select(turns.c.id).where(
         turns.c.id == turn.id, turns.c.epoch == turn.epoch, turns.c.state == "running"
     )
     if c.execute(owned).first() is None:
         raise LeaseLost("The turn is somebody else's.")
-    added = sum(insert_message(c, session.id, turn.key, message) for message in history.messages)
+    added = sum(
+        insert_message(c, session, turn.key, message, found_of)
+        for message, found_of in zip(history.messages, found, strict=True)
+    )
     oldest = history.messages[0].position if history.messages else min(turn.asked)
     c.execute(
         sa.update(sessions)

@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.domain import Attachment, Author, Message, SessionKey, Speaker, ThreadSettings
+from storage.archive.searchable import let_find
+from storage.search.index import Findable
 from storage.tables import messages, sessions, summaries, tombstones
 
 
@@ -98,17 +100,20 @@ _INSERT_MESSAGE: Final = OnConflict(
 
 
 def insert_message(
-    c: sa.Connection, session_id: int, key: SessionKey, message: Message, gesture: str = ""
+    c: sa.Connection, session: Any, key: SessionKey, message: Message, found: Findable, gesture: str = ""
 ) -> bool:
-    """Archive `message`, and void what summaries told of its place; whether it is new.
+    """Archive `message`, let it be found, and void what summaries told of its place; whether it is new.
 
     It is not if it is there already, under this position or gesture, or was deleted before it came.
     """
-    inserted = c.execute(_INSERT_MESSAGE(c), _message_values(session_id, key, message, gesture)).first()
-    if inserted is not None and inserted.told:
+    inserted = c.execute(_INSERT_MESSAGE(c), _message_values(session.id, key, message, gesture)).first()
+    if inserted is None:
+        return False
+    if inserted.told:
         place = message.position
-        c.execute(VOID_SUMMARIES, {"session": session_id, "place": place, "upto": place})
-    return inserted is not None
+        c.execute(VOID_SUMMARIES, {"session": session.id, "place": place, "upto": place})
+    let_find(c, session, key, found)
+    return True
 
 
 def _message_values(session_id: int, key: SessionKey, message: Message, gesture: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from bot.domain import OURSELVES, Answer, Author, Closed, Message, Outcome, Part, SessionKey, Turn
 from bot.errors import LeaseLost
 from storage.archive.claims import Claimant, ask_to_stop, claim, claim_waiting
+from storage.archive.searchable import found_by, let_find, let_find_no_more
 from storage.archive.statements import (
     LOCK_SESSION,
     SESSION,
@@ -18,6 +19,7 @@ from storage.archive.statements import (
     key_values,
 )
 from storage.database import Database
+from storage.search.index import Findable
 from storage.tables import clock, feedback, messages, parts, sessions, turns
 
 OVERDUE_AT_ONCE = 20
@@ -151,9 +153,9 @@ _KEEP_PART: Final = OnConflict(
 _DROP_PARTS: Final = sa.delete(parts).where(
     parts.c.turn_id == sa.bindparam("turn"), parts.c.number > sa.bindparam("last")
 )
-_REPLY_AT: Final = sa.select(messages.c.id).where(
-    messages.c.session_id == sa.bindparam("session"), messages.c.position == sa.bindparam("place")
-)
+_REPLY_AT: Final = sa.select(
+    messages.c.id, messages.c.position, messages.c.text, messages.c.author_name
+).where(messages.c.session_id == sa.bindparam("session"), messages.c.position == sa.bindparam("place"))
 _TURN_ASKED: Final = sa.select(turns).where(
     turns.c.session_id == sa.bindparam("session"), turns.c.asked_position == sa.bindparam("asked")
 )
@@ -211,7 +213,11 @@ class Turns:
 
         `at`: when the reply's first part was posted. Nothing was posted: the turn is closed without a reply.
         """
-        return await self._database.write(lambda c: _close(c, turn, answer, posted, at, self._claimant))
+        reply = _reply_message(answer, posted, at)
+        found = found_by(reply) if reply else None
+        return await self._database.write(
+            lambda c: _close(c, turn, answer, posted, reply, found, self._claimant)
+        )
 
     async def again(self, key: SessionKey, asked: int) -> Turn | None:
         """Claim a turn that failed for another try; None if it did not fail, or must wait and is queued."""
@@ -249,11 +255,11 @@ def _close(
     turn: Turn,
     answer: Answer,
     posted: Sequence[Part],
-    at: datetime,
+    reply: Message | None,
+    found: Findable | None,
     claimant: Claimant,
 ) -> Closed:
     now = datetime.now(UTC)
-    reply = _reply_message(answer, posted, at)
     added = int(bool(reply))
     session = c.execute(
         _CLOSE_SESSION,
@@ -273,7 +279,7 @@ def _close(
             },
         ).rowcount
     )
-    appended = reply is not None and _archive_reply(c, session, turn, reply)
+    appended = reply is not None and found is not None and _archive_reply(c, session, turn, reply, found)
     _keep_parts(c, turn, posted)
     waiting = claim_waiting(c, session, session.version, claimant) if session.queued else None
     return Closed(version=session.version, reply=reply if appended else None, next=waiting)
@@ -285,13 +291,16 @@ def _reply_message(answer: Answer, posted: Sequence[Part], at: datetime) -> Mess
     return Message(posted[0].position, OURSELVES, answer.text, at, note=answer.note)
 
 
-def _archive_reply(c: sa.Connection, session: Any, turn: Turn, reply: Message) -> bool:
+def _archive_reply(c: sa.Connection, session: Any, turn: Turn, reply: Message, found: Findable) -> bool:
     """Whether it is new. One that is there (a second try, in place) is rewritten."""
-    if insert_message(c, session.id, turn.key, reply):
+    if insert_message(c, session, turn.key, reply, found):
         return True
-    there = c.execute(_REPLY_AT, {"session": session.id, "place": reply.position}).scalar()
+    there = c.execute(_REPLY_AT, {"session": session.id, "place": reply.position}).first()
     if there is not None:
-        c.execute(sa.update(messages).where(messages.c.id == there).values(text=reply.text, note=reply.note))
+        changed = sa.update(messages).where(messages.c.id == there.id)
+        c.execute(changed.values(text=reply.text, note=reply.note))
+        let_find_no_more(c, session.id, there)
+        let_find(c, session, turn.key, found)
         c.execute(VOID_SUMMARIES, {"session": session.id, "place": reply.position, "upto": reply.position})
     c.execute(sa.update(sessions).where(sessions.c.id == session.id).values(messages=sessions.c.messages - 1))
     return False
