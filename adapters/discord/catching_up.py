@@ -5,6 +5,7 @@ read on Discord itself and handed to the core: what happens live never moves it 
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +18,6 @@ from adapters.discord.client import Gateway
 from adapters.discord.places import DIRECT, FORUM, MEDIA, PLATFORM, Places, Spot
 from adapters.discord.rest import Rest
 from adapters.posts import Throttled
-from bot.domain import Receipt
 from bot.errors import PlatformError, PlatformForbidden, PostGone, StoreError
 from bot.ports import Watermarks
 
@@ -56,7 +56,7 @@ class CatchingUp:
         rest: Rest,
         places: Places,
         watermarks: Watermarks,
-        take: Callable[[Payload, Spot], Awaitable[Receipt]],
+        take: Callable[[Payload, Spot], Awaitable[None]],
         gateway: Gateway,
         every_s: float = EVERY_S,
     ) -> None:
@@ -99,20 +99,22 @@ class CatchingUp:
         await self._wanted.wait()
         while True:
             self._wanted.clear()
-            wait = self._every_s * random.uniform(0.9, 1.1)
-            try:
-                if not await self._pass():
-                    wait = AFTER_FAILURE_S
-            except Exception as error:  # noqa: BLE001  # catching up goes on whatever went wrong once
-                log.warning(
-                    "Catching up failed, and is tried again.",
-                    extra={"event": "catch_up_failed", "error": type(error).__name__},
-                )
-                wait = AFTER_FAILURE_S
-            try:
-                await asyncio.wait_for(self._wanted.wait(), wait)
-            except TimeoutError:
+            if not await self._try():
+                await asyncio.sleep(AFTER_FAILURE_S)
                 continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._every_s * random.uniform(0.9, 1.1)):
+                    await self._wanted.wait()
+
+    async def _try(self) -> bool:
+        try:
+            return await self._pass()
+        except Exception as error:  # noqa: BLE001  # catching up goes on whatever went wrong once
+            log.warning(
+                "Catching up failed, and is tried again.",
+                extra={"event": "catch_up_failed", "error": type(error).__name__},
+            )
+            return False
 
     async def _pass(self) -> bool:
         """Every place that moved; False if something must be tried again."""

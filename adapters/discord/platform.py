@@ -21,7 +21,7 @@ from adapters.discord.telling import Teller
 from adapters.pacing import Pace
 from adapters.posts import Throttled
 from adapters.reply import PacedReply
-from bot.domain import Attachment, Author, History, Receipt, SessionKey
+from bot.domain import Attachment, Author, History, SessionKey
 from bot.errors import PlatformError, PlatformUnavailable
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
 
@@ -84,7 +84,7 @@ class DiscordPlatform:
         self._files = Files(self._rest, "" if url.host == DISCORDS_OWN else url.authority)
         self._gestures = Gestures(self._rest, self._places)
         self._catching_up = CatchingUp(
-            self._rest, self._places, watermarks, self._take, self._gateway, catch_up_every_s
+            self._rest, self._places, watermarks, self._missed, self._gateway, catch_up_every_s
         )
         self._receiver = Receiver(
             self._places,
@@ -153,8 +153,8 @@ class DiscordPlatform:
     async def _begun(self) -> None:
         self._catching_up.request()
 
-    async def _take(self, payload: Payload, spot: Spot) -> Receipt:
-        return await self._receiver.take(payload, spot)
+    async def _missed(self, payload: Payload, spot: Spot) -> None:
+        await self._receiver.catch_up(payload, spot)
 
     async def _tell_commands(self) -> None:
         """Tell Discord of our commands, if it knows others."""

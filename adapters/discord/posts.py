@@ -145,6 +145,9 @@ class Rooms:
         self._told.put(spot.id, "told")
         body = {"content": NO_THREADS, "allowed_mentions": NO_PINGS}
         try:
+            recent = await self._rest.call("GET", MESSAGES, query={"limit": PAGE}, channel_id=spot.id)
+            if any(message["content"] == NO_THREADS for message in recent):
+                return
             await self._rest.call("POST", MESSAGES, body=body, tries=1, channel_id=spot.id)
         except (PlatformError, Throttled):
             log.info("could not say why there is no thread", extra={"event": "no_thread_untold"})
@@ -176,38 +179,49 @@ class DiscordPosts:
 
     async def _post(self, number: int, body: Payload, file: tuple[str, bytes] | None) -> int:
         room = await self._where()
-        again = self._made.get(number, 0)
-        body |= {
-            "allowed_mentions": NO_PINGS,
-            "nonce": nonce(self._asked, number, again),
-            "enforce_nonce": True,
-        }
+        body |= {"allowed_mentions": NO_PINGS, "enforce_nonce": True}
         if room.answers is not None:
             body["message_reference"] = {"message_id": str(room.answers), "fail_if_not_exists": False}
+        position: int | None = None
+        while position is None:
+            again = self._made.get(number, 0)
+            self._made[number] = again + 1
+            body["nonce"] = nonce(self._asked, number, again)
+            position = await self._once(room, body, file)
+        if room.answers is not None:
+            self._places.belongs(position, self._turn.key.thread)
+        return position
+
+    async def _once(self, room: Room, body: Payload, file: tuple[str, bytes] | None) -> int | None:
+        """Post under the nonce in `body`. None: Discord brings back a post that was deleted since."""
         try:
             post = await self._rest.call("POST", MESSAGES, body=body, file=file, channel_id=room.channel)
         except PostGone as gone:
             self._places.forget(room.channel)
             raise PlatformForbidden("the place to answer in is gone") from gone
-        self._made[number] = again + 1
         position = int(post["id"])
-        if room.answers is not None:
-            self._places.belongs(position, self._turn.key.thread)
+        if file is None and post["content"].strip() != body["content"].strip():
+            try:
+                await self._edit(room, position, {key: body[key] for key in ("content", "components")})
+            except PostGone:
+                return None
         return position
 
     async def change(self, position: int, text: str, showing: Showing) -> None:
         """Let the post read `text`; an archived thread is woken for that."""
-        room = await self._where()
-        body = {"content": text, "allowed_mentions": NO_PINGS, **self._buttons(showing)}
+        await self._edit(await self._where(), position, {"content": text, **self._buttons(showing)})
+
+    async def _edit(self, room: Room, position: int, body: Payload) -> None:
+        body |= {"allowed_mentions": NO_PINGS}
+        ids: dict[str, Any] = {"channel_id": room.channel, "message_id": position}
         try:
-            await self._rest.call("PATCH", MESSAGE, body=body, channel_id=room.channel, message_id=position)
+            await self._rest.call("PATCH", MESSAGE, body=body, **ids)
         except Refused as refused:
             if refused.code != THREAD_ARCHIVED:
                 raise
-            await self._rest.call(
-                "PATCH", "/channels/{channel_id}", body={"archived": False}, channel_id=room.channel
-            )
-            await self._rest.call("PATCH", MESSAGE, body=body, channel_id=room.channel, message_id=position)
+            awake = {"archived": False}
+            await self._rest.call("PATCH", "/channels/{channel_id}", body=awake, channel_id=room.channel)
+            await self._rest.call("PATCH", MESSAGE, body=body, **ids)
 
     async def remove(self, position: int) -> None:
         """Take the post away, if it is there."""

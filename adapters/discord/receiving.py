@@ -12,6 +12,7 @@ from adapters.discord import events
 from adapters.discord.people import People
 from adapters.discord.places import Places, Spot
 from adapters.discord.posts import Rooms
+from adapters.discord.recent import Recent
 from adapters.discord.telling import Teller
 from adapters.posts import Throttled
 from bot.domain import Addressed, Deleted, Edited, Receipt, Said, Speaker
@@ -31,6 +32,8 @@ HEARD = (
     "CHANNEL_DELETE",
     "INTERACTION_CREATE",
 )
+KEPT = 20_000
+"""Messages remembered as kept: those since the last pass of catching up, unless it is very busy."""
 MAY_NOT_ANSWER = (
     "I can't answer you in #{place}: it is locked, or I lack the right to write there. "
     "Somebody who manages the server can change that; or write to me here."
@@ -62,6 +65,7 @@ class Receiver:
         self._allowed_bots = allowed_bots
         self._answer_within = answer_within
         self._handler: Handler | None = None
+        self._kept: Recent[int, Receipt] = Recent(KEPT)
         self._at_work: set[asyncio.Task[None]] = set()
         self._on: dict[str, Callable[[Payload], Awaitable[None]]] = {
             "MESSAGE_CREATE": self._created,
@@ -105,11 +109,19 @@ class Receiver:
         finally:
             self._at_work.discard(task)
 
-    async def take(self, payload: Payload, spot: Spot) -> Receipt:
-        """One message, live or caught up on."""
+    async def catch_up(self, payload: Payload, spot: Spot) -> None:
+        """One message that was read, not heard; answered while it is young."""
+        position = int(payload["id"])
+        if self._kept.get(position) is None:
+            age = datetime.now(UTC) - events.sent_at(position)
+            await self.take(payload, spot, answer=age < self._answer_within)
+
+    async def take(self, payload: Payload, spot: Spot, *, answer: bool = True) -> Receipt:
+        """One message; returns when it is kept, and `catch_up` then passes it over."""
         said = await self.said(payload, spot)
         if said is None:
             return Receipt.IGNORED
+        said = replace(said, answer=answer)
         if self._handler is None:
             raise PlatformUnavailable("nothing is taken in any more")
         self._teller.heard(said.key, said.message.author, spot.id, said.message.position)
@@ -119,7 +131,9 @@ class Receiver:
                 await self._teller.tell(said.key, said.message.author, sentence)
             said = replace(said, answer=False)
         self._rooms.asked(said.message.position, said.message.text)
-        return await self._handler(said)
+        receipt = await self._handler(said)
+        self._kept.put(said.message.position, receipt)
+        return receipt
 
     async def said(self, payload: Payload, spot: Spot) -> Said | None:
         """The message as an event; None where it is none of the bot's business."""
@@ -142,7 +156,6 @@ class Receiver:
             message,
             addressed,
             opens_thread=opens,
-            answer=datetime.now(UTC) - message.sent_at < self._answer_within,
             groups=groups,
         )
 
@@ -161,6 +174,8 @@ class Receiver:
 
     async def _created(self, payload: Payload) -> None:
         guild = _guild(payload)
+        if not self._counts(payload, self._places.bot(guild)):
+            return
         if guild is not None:
             self._people.met(guild, payload)
         spot = await self._places.spot(int(payload["channel_id"]), guild)

@@ -48,6 +48,19 @@ async def reply_to(asked: Asked) -> Reply:
     return await asked.platform.open_reply(journal_of(asked.said))
 
 
+class Owner:
+    """The first post of a fresh reply, as each owner of the turn would make it."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+
+    async def create(self, text: str) -> int:
+        reply = await reply_to(self._asked)
+        (part,) = await reply.finish(Answer(text))
+        assert part.position is not None
+        return part.position
+
+
 def texts(fake: FakeDiscord, channel: int) -> list[str]:
     return [post["content"] for post in fake.messages(channel, by_bot=True)]
 
@@ -64,6 +77,21 @@ async def test_a_server_error_is_tried_again_and_posts_once(fake: FakeDiscord, a
     reply = await reply_to(asked)
     await reply.finish(Answer("Hello."))
     assert texts(fake, asked.thread) == ["Hello."]
+
+
+async def test_a_post_that_the_nonce_brings_back_reads_the_new_text(fake: FakeDiscord, asked: Asked) -> None:
+    """The first owner's post, which nobody found: it is changed, not taken for the new one."""
+    assert await Owner(asked).create("Half") == await Owner(asked).create("The whole.")
+    assert texts(fake, asked.thread) == ["The whole."]
+
+
+async def test_a_post_that_was_deleted_is_not_brought_back_by_its_nonce(
+    fake: FakeDiscord, asked: Asked
+) -> None:
+    position = await Owner(asked).create("Half")
+    fake.delete(asked.thread, position)
+    assert await Owner(asked).create("The whole.") != position
+    assert texts(fake, asked.thread) == ["The whole."]
 
 
 async def test_a_thread_that_is_archived_meanwhile_is_woken(fake: FakeDiscord, asked: Asked) -> None:

@@ -387,8 +387,8 @@ class Rest:
                 self.world.violation(f"a nonce of {len(str(nonce))} characters")
                 raise Refused(400, 50035, "Invalid Form Body")
             earlier = self.world.nonces.get((place.id, str(nonce)))
-            if body.get("enforce_nonce") and earlier in place.messages:
-                return {**place.messages[earlier], "nonce": nonce}
+            if body.get("enforce_nonce") and earlier is not None:
+                return {**earlier, "nonce": nonce}
         reply_to = int((body.get("message_reference") or {}).get("message_id", 0))
         if reply_to:
             self._place(request, "read_message_history")
@@ -407,7 +407,7 @@ class Rest:
             flags=body.get("flags", 0),
         )
         if nonce is not None:
-            self.world.nonces[(place.id, str(nonce))] = int(message["id"])
+            self.world.nonces[(place.id, str(nonce))] = message
         return message if nonce is None else {**message, "nonce": nonce}
 
     async def patch_message(self, request: web.Request) -> Payload:

@@ -145,7 +145,8 @@ class World:
         self.typing: list[int] = []
         self.used_permissions: set[str] = set()
         self.closed_dms: set[int] = set()
-        self.nonces: dict[tuple[int, str], int] = {}
+        self.nonces: dict[tuple[int, str], Payload] = {}
+        """What was sent under a nonce; also what was deleted since."""
         self.changed = asyncio.Condition()
         self._telling: set[asyncio.Task[None]] = set()
         self.files_base = ""

@@ -1,0 +1,138 @@
+"""A turn on Discord, from the mention to the whole answer, beside a bare discord.py client.
+
+Ours records, answers from the thread's window with a model that answers at once, and archives; on
+SQLite and the embedded Redis. The bare one sends a fixed reply to each mention. Both run in this
+process over the same fake Discord, which is a process of its own and has no rate limits.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import discord
+
+from adapters.discord import addresses
+from adapters.discord.platform import DiscordPlatform
+from benchmarks.crowd import Remote, crowd
+from benchmarks.measuring import Size
+from benchmarks.stage import ANSWER, UNLIMITED, open_redis
+from bot.access import Access
+from bot.bootstrap import hot_context, open_dragonfly, wire_service
+from bot.domain import Chunk, Delta, Finished, ModelCard, Prompt, Usage
+from bot.gate import Gate
+from bot.observing import TurnEnd
+from bot.sections import Hot
+from bot.settings import Settings
+from bot.windows import LastReads
+from storage import schema
+from storage.archive.watermarks import SqlWatermarks
+from storage.database import open_database
+from storage.limits import RateLimits
+from tests.fakes.discord import TOKEN
+
+SHOWN = ("sequential_*", "at_once_*", "share_*", "cpu_*")
+AT_ONCE = 64
+
+
+async def measure(size: Size) -> dict[str, float]:
+    """Turns a second, one at a time and 64 at once; `share` is ours of the bare client's."""
+    results: dict[str, float] = {}
+    async with crowd() as people:
+        for name, client in (("bare", _bare), ("ours", _ours)):
+            async with client(people):
+                await people.call("ready")
+                results |= {
+                    f"{key}_{name}{unit}": n for (key, unit), n in (await _rates(people, size)).items()
+                }
+        assert await people.call("violations") == []
+    for key in ("sequential", "at_once"):
+        results[f"share_{key}"] = results[f"{key}_ours_per_s"] / results[f"{key}_bare_per_s"]
+    return results
+
+
+async def _rates(people: Remote, size: Size) -> dict[tuple[str, str], float]:
+    each, alone = size.pick(2, 20, 100), size.pick(5, 200, 1000)
+    await people.call("ask", at_once=AT_ONCE, each=2)
+    seconds = await people.call("ask", at_once=1, each=alone)
+    cpu = time.process_time()
+    together = await people.call("ask", at_once=AT_ONCE, each=each)
+    cpu = time.process_time() - cpu
+    return {
+        ("sequential", "_per_s"): alone / seconds,
+        ("at_once", "_per_s"): AT_ONCE * each / together,
+        ("cpu", "_ms"): cpu / (AT_ONCE * each) * 1000,
+    }
+
+
+@asynccontextmanager
+async def _bare(people: Remote) -> AsyncIterator[None]:
+    addresses.use_api(people.api_url)
+    addresses.use_gateway(people.api_url.replace("http", "ws").replace("/api/v10", "/gateway/"))
+    intents = discord.Intents(guilds=True, messages=True, message_content=True)
+    client = discord.Client(intents=intents, max_messages=None)
+
+    async def on_message(message: discord.Message) -> None:
+        assert client.user is not None
+        if client.user in message.mentions and not message.author.bot:
+            await message.channel.send(ANSWER)
+
+    client.event(on_message)
+    running = asyncio.create_task(client.start(TOKEN))
+    try:
+        yield
+    finally:
+        await client.close()
+        await running
+
+
+@asynccontextmanager
+async def _ours(people: Remote) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="threadfly-bench-")))
+        settings = Settings(data_dir=folder, hot=Hot(url=await open_redis(folder, stack)))
+        database = open_database(settings.archive_url)
+        stack.push_async_callback(database.close)
+        await schema.migrate(database)
+        archive_id = await schema.prepare(database)
+        server = await open_dragonfly(settings, stack)
+        hot = hot_context(settings, server, archive_id)
+        gate = Gate(Access(), RateLimits(server, archive_id, UNLIMITED, UNLIMITED))
+        model = cast(Any, _AtOnce())
+        service, keeper = wire_service(settings, database, hot, model, _Nobody(), LastReads(), gate)
+        platform = DiscordPlatform(TOKEN, SqlWatermarks(database), api_url=people.api_url)
+        service.serve({platform.name: platform})
+        stack.push_async_callback(platform.close)
+        stack.callback(asyncio.create_task(keeper.renewing()).cancel)
+        stack.push_async_callback(service.drain, 5.0)
+        await platform.open(service.handle, service.order)
+        stack.push_async_callback(platform.quiet)
+        yield
+
+
+class _AtOnce:
+    names = ("instant",)
+
+    def card(self, name: str) -> ModelCard:  # noqa: ARG002 - the port's
+        return ModelCard("instant", context_tokens=128_000, answer_tokens=4_000, sees=False)
+
+    async def stream(self, prompt: Prompt, name: str) -> AsyncGenerator[Chunk, None]:  # noqa: ARG002 - the port's
+        yield Delta(ANSWER)
+        yield Finished(Usage(model="instant"))
+
+
+class _Nobody:
+    def turn_ended(self, end: TurnEnd) -> None:
+        """Nobody counts."""
+
+    def hot_read(self, hit: bool) -> None:
+        """Nobody counts."""
+
+    def archived(self, platform: str, count: int) -> None:
+        """Nobody counts."""
+
+    def feedback(self, platform: str, good: bool) -> None:
+        """Nobody counts."""
