@@ -6,7 +6,6 @@ thread, through the synchronous clients that they have.
 """
 
 import itertools
-import statistics
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
@@ -58,24 +57,23 @@ async def measure(size: Size) -> dict[str, float]:
         ours = await _Ours.open(folder, url, stack)
         bare = Redis.from_url(url, protocol=2, driver_info=None)
         stack.push_async_callback(bare.aclose)
-        results: dict[str, float] = {}
-        trips = []
+        reads = {length: await ours.reads(length) for length in lengths}
+        hots = {f"hot_{length}": hot for length, (hot, _) in reads.items()}
+        colds = {f"cold_{length}": cold for length, (_, cold) in reads.items()}
+        times = await medians_ms(rounds, round_trip=bare.ping, **hots)
+        times |= await medians_ms(rounds, **colds)
         for length in lengths:
-            hot, cold = await ours.reads(length)
-            few = max(3, rounds // max(1, length // 200))
-            times = await medians_ms(rounds, round_trip=bare.ping, hot=hot)
-            times |= await medians_ms(rounds, cold=cold)
             if length <= LANGCHAIN_UP_TO:
+                few = max(3, rounds // max(1, length // 200))
                 times |= await medians_ms(few, **_langchains(folder, url, length))
-            trips.append(times.pop("round_trip"))
-            results |= {f"{name}_{length}_ms": ms for name, ms in times.items()}
-    return {"round_trip_ms": statistics.median(trips), **results, **_ratios(results, lengths[-1], trips[-1])}
+    results = {f"{name}_ms": ms for name, ms in times.items()}
+    return results | _ratios(results, lengths[-1])
 
 
-def _ratios(ms: dict[str, float], longest: int, trip: float) -> dict[str, float]:
+def _ratios(ms: dict[str, float], longest: int) -> dict[str, float]:
     return {
         "hot_longest_to_100": ms[f"hot_{longest}_ms"] / ms["hot_100_ms"],
-        "hot_longest_to_round_trip": ms[f"hot_{longest}_ms"] / trip,
+        "hot_longest_to_round_trip": ms[f"hot_{longest}_ms"] / ms["round_trip_ms"],
         "langchain_redis_to_hot_at_1000": ms["langchain_redis_1000_ms"] / ms["hot_1000_ms"],
         "langchain_sql_to_hot_at_1000": ms["langchain_sql_1000_ms"] / ms["hot_1000_ms"],
     }
@@ -192,4 +190,4 @@ def _langchains(folder: Path, redis_url: str, length: int) -> dict[str, Read]:
 
         return read
 
-    return {name: reading(history) for name, history in histories.items()}
+    return {f"{name}_{length}": reading(history) for name, history in histories.items()}
