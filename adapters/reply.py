@@ -43,7 +43,7 @@ class PacedReply:
 
     One task writes while the reply grows, with one call at a time, always the newest text. `finish`
     ends it and brings the rest in. What somebody deletes meanwhile stays deleted: the reply goes on
-    in its other posts, and `finish` returns only those that people see, perhaps none.
+    in its other posts, and `finish` tells that part without a position.
     """
 
     def __init__(

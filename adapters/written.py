@@ -1,7 +1,9 @@
 """The posts of one reply as they stand on the platform, and the rows that say so."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from adapters import words
 from adapters.layout import Sheet
@@ -9,6 +11,8 @@ from adapters.posts import Posts, Showing, Throttled
 from bot.domain import Part
 from bot.errors import PlatformForbidden, PostGone
 from bot.ports import Journal
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -95,12 +99,12 @@ class Written:
     async def create(self, sheet: Sheet, *, write_down: bool) -> None:
         """Post the sheet. Without `write_down`, closing the turn does that."""
         post = self._by_number.setdefault(sheet.number, _Post(sheet.number))
-        self._journal.check()
+        if sheet.is_file:
+            call = self._posts.create_file(sheet.number, words.REST_NAME, sheet.text)
+        else:
+            call = self._posts.create(sheet.number, sheet.text, sheet.showing)
         try:
-            if sheet.is_file:
-                post.position = await self._posts.create_file(sheet.number, words.REST_NAME, sheet.text)
-            else:
-                post.position = await self._posts.create(sheet.number, sheet.text, sheet.showing)
+            post.position = await self._while_ours(call)
         except (Throttled, PlatformForbidden):
             raise
         except BaseException:
@@ -115,9 +119,8 @@ class Written:
         post = self._by_number[sheet.number]
         if post.position is None or post.gone:
             return
-        self._journal.check()
         try:
-            await self._posts.change(post.position, sheet.text, sheet.showing)
+            await self._while_ours(self._posts.change(post.position, sheet.text, sheet.showing))
         except PostGone:
             post.gone = True
         post.shown = (sheet.text, sheet.showing)
@@ -126,8 +129,7 @@ class Written:
         """Take a post away that the answer does not need."""
         post = self._by_number[number]
         if post.position is not None and not post.gone:
-            self._journal.check()
-            await self._posts.remove(post.position)
+            await self._while_ours(self._posts.remove(post.position))
         del self._by_number[number]
 
     def superfluous(self, sheets: Sequence[Sheet]) -> list[int]:
@@ -136,13 +138,28 @@ class Written:
         return sorted(post.number for post in self._by_number.values() if post.number not in needed)
 
     def parts(self, sheets: Sequence[Sheet]) -> tuple[Part, ...]:
-        """The posts that people see."""
+        """Where each sheet is; without a position where somebody deleted it."""
         posts = ((sheet, self._by_number.get(sheet.number)) for sheet in sheets)
         return tuple(
-            Part(sheet.number, post.position, sheet.end)
+            Part(sheet.number, post.position if post and not post.gone else None, sheet.end)
             for sheet, post in posts
-            if post and post.position is not None and not post.gone
         )
+
+    async def _while_ours(self, call: Coroutine[Any, Any, T]) -> T:
+        """Carry out a call that users can see, and cut it off when the turn stops being ours.
+
+        A platform may hold a call back for longer than a lease; what lands after another owner has
+        finished would undo the other's work.
+        """
+        task = asyncio.ensure_future(call)
+        try:
+            while not task.done():
+                self._journal.check()
+                await asyncio.wait({task}, timeout=self._journal.left_s())
+            return task.result()
+        finally:
+            if task.cancel():
+                await asyncio.wait({task})
 
     def _positions(self) -> set[int]:
         return {post.position for post in self._by_number.values() if post.position is not None}

@@ -67,6 +67,9 @@ class Journal(Protocol):
     def check(self) -> None:
         """Call right before each call to the platform that users can see. No I/O."""
 
+    def left_s(self) -> float:
+        """Seconds until it may be somebody else's, if nothing is renewed. No I/O."""
+
     async def intend(self, number: int) -> None:
         """Commit that part `number` is about to be posted. Part 1 is intended by the claim itself."""
 
@@ -92,8 +95,8 @@ class Reply(Protocol):
     async def finish(self, answer: Answer) -> tuple[Part, ...]:
         """Let the reply read the answer's text and note, whole, and return every part with its position.
 
-        Posts that people deleted meanwhile are left out, so there may be none. Waits as long as the
-        platform's pace demands. Raises `LeaseLost`, `PlatformUnavailable`, `PlatformForbidden`.
+        A part that somebody deleted meanwhile has none. Waits as long as the platform's pace demands.
+        Raises `LeaseLost`, `PlatformUnavailable`, `PlatformForbidden`.
         """
 
     async def abandon(self) -> None:

@@ -40,6 +40,10 @@ class Held:
         if self._clock() >= self.deadline:
             raise LeaseLost("The lease ran out.")
 
+    def left_s(self) -> float:
+        """Seconds until then, if nothing is renewed."""
+        return max(0.0, self.deadline - self._clock())
+
     def lose(self) -> None:
         """The turn is known to be somebody else's."""
         self.deadline = 0.0

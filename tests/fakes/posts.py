@@ -70,6 +70,9 @@ class FakeJournal(Journal):
         if self.lost:
             raise LeaseLost("somebody else has it")
 
+    def left_s(self) -> float:
+        return 0.01
+
     async def intend(self, number: int) -> None:
         self.check()
         assert number not in self.intended, "intended twice"

@@ -232,13 +232,13 @@ class TestTrouble:
         del scene.posts.thread[1_002]
         await scene.show("word " * 70)
         parts = await scene.finish("word " * 90)
-        assert [part.number for part in parts] == [1, 3]
+        assert [part.position is None for part in parts] == [False, True, False]
         assert len(scene.posts.thread) == 2
 
     async def test_when_every_post_was_deleted_nothing_is_said(self, scene):
         await scene.show("One")
         scene.posts.thread.clear()
-        assert await scene.finish("One two") == ()
+        assert await scene.finish("One two") == (Part(1, None, 7),)
         assert scene.posts.shown() == []
 
 
