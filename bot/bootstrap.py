@@ -46,6 +46,7 @@ from storage.dragonfly import Dragonfly
 from storage.embedded import EmbeddedServer
 from storage.hot import DragonflyContext, NoContext, ObservedHotContext
 from storage.limits import RateLimits
+from storage.search.upkeep import Upkeep
 
 
 @runtime_checkable
@@ -77,6 +78,7 @@ async def open_bot(settings: Settings) -> AsyncIterator[Bot]:
         database = open_database(settings.archive_url)
         stack.push_async_callback(database.close)
         archive_id = await schema.prepare(database)
+        stack.push_async_callback(_ended, asyncio.create_task(Upkeep(database).running()))
         server = await open_dragonfly(settings, stack)
         hot = hot_context(settings, server, archive_id)
         gate = Gate(_access(settings), _limits(settings, server, archive_id))

@@ -169,7 +169,7 @@ def seal(c: sa.Connection, least: int = SLOTS) -> bool:
     To be called now and then, in a transaction of its own, until it returns False. Searches are
     right without it, and slower the longer it is not called.
     """
-    if not _worth_sealing(c, least):
+    if not worth_sealing(c, least):
         return False
     if c.dialect.name == "postgresql":  # two sealers would choose the same number for their buckets
         c.execute(sa.text("LOCK TABLE search_buckets IN EXCLUSIVE MODE"))
@@ -179,7 +179,8 @@ def seal(c: sa.Connection, least: int = SLOTS) -> bool:
     return bool(rows)
 
 
-def _worth_sealing(c: sa.Connection, least: int) -> bool:
+def worth_sealing(c: sa.Connection, least: int = SLOTS) -> bool:
+    """Whether at least so many messages wait in the tail."""
     waiting = sa.select(search_tail.c.session_id).limit(least).subquery()
     return (c.scalar(sa.select(sa.func.count()).select_from(waiting)) or 0) >= max(least, 1)
 
