@@ -21,6 +21,7 @@ from slack_bolt.response import BoltResponse
 
 from adapters.slack import buttons, commands, events
 from adapters.slack.names import Names
+from adapters.slack.twins import Twins
 from adapters.slack.welcome import Welcome
 from adapters.slack.workspaces import Installation, Workspaces
 from bot.domain import Order, Receipt, Said
@@ -90,6 +91,7 @@ class Receiver(AsyncMiddleware):
         self._session = session
         self._welcome = welcome
         self._heard = heard
+        self._twins = Twins()
         self._handler: Handler | None = None
         self._desk: Desk | None = None
         self._after: set[asyncio.Task[None]] = set()
@@ -163,7 +165,9 @@ class Receiver(AsyncMiddleware):
         parsed = events.parse(event, me, names)
         if parsed is None:
             return
-        receipt = await handler(parsed)
+        receipt = await (
+            self._twins.hand_on(parsed, handler) if isinstance(parsed, Said) else handler(parsed)
+        )
         if receipt is not Receipt.IGNORED:
             self._heard(me.workspace, parsed.key.channel)
         if isinstance(parsed, Said) and receipt in {Receipt.ANSWERING, Receipt.QUEUED}:

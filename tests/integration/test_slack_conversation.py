@@ -31,16 +31,44 @@ async def test_a_mention_is_answered_once_in_its_thread(slack: FakeSlack, core: 
     assert core.failures == []
 
 
-async def test_the_twins_of_a_mention_become_the_same_value(slack: FakeSlack, core: ScriptedCore) -> None:
+async def test_the_twins_of_a_mention_are_one_message(slack: FakeSlack, core: ScriptedCore) -> None:
+    async with running(slack, core):
+        slack.say(f"<@{BOT}> hello")
+        await core.until(lambda: core.answered)
+        await slack.deliveries.settled()
+    (said,) = core.said()
+    assert said.addressed is Addressed.MENTION
+    assert said.opens_thread
+    assert said.message.author.name == "Alice"
+    assert all(delivered.acknowledged for delivered in slack.deliveries.log)
+
+
+async def test_a_twin_is_not_acknowledged_for_one_that_was_not_kept(
+    slack: FakeSlack, core: ScriptedCore
+) -> None:
+    slack.deliveries.redeliver_after = ()
+    slack.deliveries.ack_s = 0.5
+    core.slow_s, core.refusals = 0.1, 1
     async with running(slack, core):
         slack.say(f"<@{BOT}> hello")
         await slack.deliveries.settled()
+        await core.until(lambda: core.answered)
+    first, second, *_ = slack.deliveries.log
+    assert first.acknowledged != second.acknowledged
+
+
+async def test_a_redelivery_of_what_was_only_kept_is_asked_again(
+    slack: FakeSlack, core: ScriptedCore
+) -> None:
+    async with running(slack, core):
+        ts = slack.say(f"<@{BOT}> hello")
+        await core.until(lambda: core.answered)
+        slack.announce(slack.team.channels[CHANNEL].messages[ts])
+        said = slack.say(f"<@{BOB}> look", thread_ts=ts)
         await core.until(lambda: len(core.said()) == 2)
-    first, second = core.said()
-    assert first == second
-    assert first.addressed is Addressed.MENTION
-    assert first.opens_thread
-    assert first.message.author.name == "Alice"
+        slack.announce(slack.team.channels[CHANNEL].messages[said])
+        await core.until(lambda: len(core.said()) == 3)
+    assert [s.addressed for s in core.said()] == [Addressed.MENTION, Addressed.ASIDE, Addressed.ASIDE]
 
 
 async def test_replies_in_a_thread_need_no_mention(slack: FakeSlack, core: ScriptedCore) -> None:

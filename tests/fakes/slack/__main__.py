@@ -8,19 +8,25 @@
     POST /control/drop      {}                                            breaks every connection
     POST /control/fail      {"method": "chat.update", "faults": ["cut"]}  what its next calls meet
     POST /control/limits    {"on": false}                                 tiers on or off
+    POST /control/turns     {"at_once": 64, "each": 10}                   -> {"seconds": ...}: so many threads
+                                                                          at once, each mention after the last
     POST /control/state     {}      -> connections, violations, calls by method, deliveries
 """
 
 import argparse
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
-from tests.fakes.slack.server import CHANNEL, FakeSlack
+from tests.fakes.slack.server import BOT, CHANNEL, FakeSlack
 from tests.fakes.slack.world import Json
+
+TURN_S = 60.0
+"""A turn that takes longer is lost."""
 
 
 class Control:
@@ -34,8 +40,11 @@ class Control:
             "drop": self._drop,
             "fail": self._fail,
             "limits": self._limits,
+            "turns": self._turns,
             "state": self._state,
         }
+        self._waiting: dict[str, asyncio.Future[None]] = {}
+        slack.watchers.append(self._posted)
 
     async def answer(self, request: web.Request) -> web.Response:
         """Carry out one verb."""
@@ -62,6 +71,23 @@ class Control:
     async def _limits(self, on: bool) -> Json:
         self._slack.budgets.on = on
         return {}
+
+    async def _turns(self, at_once: int, each: int) -> Json:
+        began = time.perf_counter()
+        await asyncio.gather(*(self._mention(each) for _ in range(at_once)))
+        return {"seconds": time.perf_counter() - began}
+
+    async def _mention(self, each: int) -> None:
+        for number in range(each):
+            ts = self._slack.say(f"<@{BOT}> question {number}")
+            answered = self._waiting[ts] = asyncio.get_running_loop().create_future()
+            async with asyncio.timeout(TURN_S):
+                await answered
+
+    def _posted(self, message: Json) -> None:
+        answered = self._waiting.pop(message.get("thread_ts", ""), None)
+        if answered is not None:
+            answered.set_result(None)
 
     async def _state(self) -> Json:
         return {

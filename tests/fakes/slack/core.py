@@ -45,6 +45,8 @@ class Log:
     intended: list[int] = field(default_factory=list)
     positions: dict[int, int] = field(default_factory=dict)
     lost: bool = False
+    written: asyncio.Event = field(default_factory=asyncio.Event)
+    """Some position is written down."""
 
     def check(self) -> None:
         if self.lost:
@@ -57,6 +59,7 @@ class Log:
     async def posted(self, number: int, position: int) -> None:
         self.check()
         self.positions[number] = position
+        self.written.set()
 
     async def unclaimed(self, positions: Sequence[int]) -> frozenset[int]:
         return frozenset(positions) - set(self.positions.values())

@@ -111,7 +111,7 @@ class Budgets:
 
 def check_arguments(method: str, arguments: Json) -> None:
     """Refuse a method or an argument that Slack does not know."""
-    unknown = set(arguments) - ARGUMENTS[method] - {"token"}
+    unknown = set(arguments) - ARGUMENTS[method] - {"token", "team_id"}
     if unknown:
         raise Refused("invalid_arguments", detail=sorted(unknown))
 

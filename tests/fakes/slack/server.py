@@ -50,6 +50,8 @@ class FakeSlack:
         self.twins = True
         self.responses: list[tuple[str, Json]] = []
         """What was sent to response URLs."""
+        self.watchers: list[Callable[[Json], None]] = []
+        """Told of every post of the bot, at once."""
         self.url = ""
         self.extra: list[web.AbstractRouteDef] = []
         """Routes beside Slack's own. Only before `start`."""
@@ -390,6 +392,8 @@ class FakeSlack:
     def keep(self, team: Team, channel: Channel, message: Json) -> None:
         """Put a message of the bot into its place, and tell of it as Slack does."""
         self._insert(channel, message)
+        for watcher in self.watchers:
+            watcher(message)
         if self._echo:
             self.announce(message, channel=channel.id, team=team.id)
         self.deliveries.start(self.stirred())

@@ -1,0 +1,226 @@
+"""What a turn costs on Slack, from a mention to its reply, beside a bare Bolt app that posts one fixed reply.
+
+Both talk to a fake Slack of their own (a process each) through Socket Mode and the real slack-sdk, with
+one shared aiohttp session; the bot archives on SQLite, the model answers at once. A mention comes as two
+events, and each post comes back as one, as on Slack. Measured by turns at the fake Slack.
+"""
+
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import aiohttp
+
+from adapters.slack import events
+from adapters.slack.client import new_session, new_web_client
+from adapters.slack.events import Me
+from adapters.slack.platform import SlackPlatform
+from benchmarks.measuring import Size
+from benchmarks.stage import ANSWER, UNLIMITED, Nobody, open_redis
+from bot.access import Access
+from bot.bootstrap import hot_context, open_dragonfly, wire_service
+from bot.domain import Answer, Chunk, Delta, Finished, ModelCard, Prompt, Said, Usage
+from bot.gate import Gate
+from bot.sections import Hot
+from bot.settings import Settings
+from bot.windows import LastReads
+from storage import schema
+from storage.archive.watermarks import SqlWatermarks
+from storage.database import open_database
+from storage.limits import RateLimits
+from tests.fakes.slack.core import Log, turn_of
+from tests.fakes.slack.server import ALICE, APP_TOKEN, BOT, BOT_TOKEN, CHANNEL
+
+SHOWN = (
+    "floor_turns_per_s_1",
+    "turns_per_s_1",
+    "ratio_1",
+    "floor_turns_per_s_64",
+    "turns_per_s_64",
+    "ratio_64",
+    "floor_cpu_ms_per_turn",
+    "cpu_ms_per_turn",
+    "first_text_p95_ms",
+)
+AT_ONCE = 64
+ROOT = Path(__file__).parents[1]
+READY_S = 30.0
+
+
+class Slack:
+    """A fake Slack in a process of its own."""
+
+    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+        self.api_url = f"{url}/api/"
+        self._url = url
+        self._session = session
+
+    async def control(self, verb: str, **arguments: Any) -> Any:
+        """Let the people there do something."""
+        async with self._session.post(f"{self._url}/control/{verb}", json=arguments) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.json()
+
+    async def connected(self, number: int) -> None:
+        """Returns once the bot has so many connections."""
+        async with asyncio.timeout(READY_S):
+            while (await self.control("state"))["connections"] < number:  # noqa: ASYNC110  # another process
+                await asyncio.sleep(0.02)
+
+    async def turns(self, at_once: int, each: int) -> "Cost":
+        """So many threads at once, each with so many turns one after the other."""
+        cpu = time.process_time()
+        seconds = (await self.control("turns", at_once=at_once, each=each))["seconds"]
+        number = at_once * each
+        return Cost(number / seconds, (time.process_time() - cpu) / number * 1000)
+
+
+class Cost:
+    """What turns cost."""
+
+    def __init__(self, rate: float, cpu_ms: float) -> None:
+        self.rate = rate
+        self.cpu_ms = cpu_ms
+
+
+@asynccontextmanager
+async def fake_slack(session: aiohttp.ClientSession) -> AsyncIterator[Slack]:
+    """A fake Slack, without tiers; ended with the block."""
+    command = (sys.executable, "-m", "tests.fakes.slack", "--port", "0")
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+    try:
+        assert process.stdout is not None
+        slack = Slack((await process.stdout.readline()).decode().strip(), session)
+        await slack.control("limits", on=False)
+        yield slack
+        assert (await slack.control("state"))["violations"] == []
+    finally:
+        process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def bare_app(slack: Slack) -> AsyncIterator[None]:
+    """The floor: Bolt as its documentation has it, with a session that is shared."""
+    from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+    from slack_bolt.async_app import AsyncApp
+
+    async with new_session() as session:
+        app = AsyncApp(client=new_web_client(session, slack.api_url, BOT_TOKEN))
+
+        async def answer(event: Mapping[str, Any], client: Any) -> None:
+            await client.chat_postMessage(channel=event["channel"], thread_ts=event["ts"], text=ANSWER)
+
+        async def nothing() -> None:
+            """Messages that are not mentions."""
+
+        app.event("app_mention")(answer)
+        app.event("message")(nothing)
+        handler = AsyncSocketModeHandler(app, APP_TOKEN)
+        await handler.connect_async()
+        await slack.connected(1)
+        yield
+        await handler.close_async()
+
+
+class Instant:
+    """A model that answers at once."""
+
+    names = ("instant",)
+
+    def card(self, name: str) -> ModelCard:  # noqa: ARG002  # the port's
+        """Whatever is asked for."""
+        return ModelCard("instant", context_tokens=128_000, answer_tokens=4_000, sees=False)
+
+    async def stream(self, prompt: Prompt, name: str) -> AsyncGenerator[Chunk, None]:  # noqa: ARG002  # the port's
+        """All of it in one delta."""
+        yield Delta(ANSWER)
+        yield Finished(Usage(model="instant", prompt_tokens=900, completion_tokens=20, total_tokens=920))
+
+
+@asynccontextmanager
+async def threadfly(slack: Slack) -> AsyncIterator[SlackPlatform]:
+    """The bot with SQLite, the embedded Redis and a model that answers at once."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="threadfly-bench-")))
+        settings = Settings(data_dir=folder, hot=Hot(url=await open_redis(folder, stack)))
+        database = open_database(settings.archive_url)
+        stack.push_async_callback(database.close)
+        await schema.migrate(database)
+        archive_id = await schema.prepare(database)
+        server = await open_dragonfly(settings, stack)
+        hot = hot_context(settings, server, archive_id)
+        gate = Gate(Access(), RateLimits(server, archive_id, UNLIMITED, UNLIMITED))
+        model = cast(Any, Instant())
+        service, keeper = wire_service(settings, database, hot, model, Nobody(), LastReads(), gate)
+        tokens = {"bot_token": BOT_TOKEN, "app_token": APP_TOKEN}
+        marks = SqlWatermarks(database)
+        platform = SlackPlatform(marks, **tokens, api_url=slack.api_url, catch_up=False)
+        service.serve({"slack": platform})
+        stack.push_async_callback(platform.close)
+        stack.callback(asyncio.create_task(keeper.renewing()).cancel)
+        stack.push_async_callback(service.drain, 5.0)
+        await platform.open(service.handle, service.order)
+        stack.push_async_callback(platform.quiet)
+        await slack.connected(2)
+        yield platform
+
+
+async def measure(size: Size) -> dict[str, float]:
+    """Both by turns, alone and 64 at once; then the time to the first text."""
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        ours, theirs = [await stack.enter_async_context(fake_slack(session)) for _ in range(2)]
+        await stack.enter_async_context(bare_app(theirs))
+        platform = await stack.enter_async_context(threadfly(ours))
+        alone = await _by_turns(theirs, ours, 1, size.pick(10, 50, 200), size.pick(1, 4, 6))
+        together = await _by_turns(theirs, ours, AT_ONCE, size.pick(2, 10, 20), size.pick(1, 4, 6))
+        first = [await _first_text_ms(ours, platform) for _ in range(size.pick(3, 30, 100))]
+    results = {
+        "floor_turns_per_s_1": alone[0].rate,
+        "turns_per_s_1": alone[1].rate,
+        "ratio_1": alone[1].rate / alone[0].rate,
+        "floor_turns_per_s_64": together[0].rate,
+        "turns_per_s_64": together[1].rate,
+        "ratio_64": together[1].rate / together[0].rate,
+        "floor_cpu_ms_per_turn": together[0].cpu_ms,
+        "cpu_ms_per_turn": together[1].cpu_ms,
+        "first_text_p50_ms": statistics.median(first),
+    }
+    return results | {"first_text_p95_ms": sorted(first)[int(len(first) * 0.95)]}
+
+
+async def _by_turns(theirs: Slack, ours: Slack, at_once: int, each: int, rounds: int) -> tuple[Cost, Cost]:
+    for slack in (theirs, ours):
+        await slack.turns(at_once, 2)
+    costs: tuple[list[Cost], list[Cost]] = ([], [])
+    for _ in range(rounds):
+        for slack, kept in zip((theirs, ours), costs, strict=True):
+            kept.append(await slack.turns(at_once, each))
+    return _median(costs[0]), _median(costs[1])
+
+
+def _median(costs: list[Cost]) -> Cost:
+    return Cost(statistics.median(c.rate for c in costs), statistics.median(c.cpu_ms for c in costs))
+
+
+async def _first_text_ms(slack: Slack, platform: SlackPlatform) -> float:
+    """From the first text that a model gives to the post in which people see it, by the post's own time."""
+    ts = (await slack.control("say", text="a question to nobody", deliver=False))["ts"]
+    message = {"user": ALICE, "text": f"<@{BOT}> hello", "ts": ts}
+    said = events.said(message, CHANNEL, Me("T01", BOT, "B0T01"), {})
+    assert isinstance(said, Said)
+    log = Log(turn_of(said))
+    reply = await platform.open_reply(log)
+    began = time.time()
+    await reply.show("The first words")
+    async with asyncio.timeout(READY_S):
+        await log.written.wait()
+    await reply.finish(Answer("The first words and the last"))
+    return log.positions[1] / 1000 - began * 1000
