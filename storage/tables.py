@@ -90,6 +90,13 @@ sessions = sa.Table(
         "closed", sa.Boolean, nullable=False, server_default=sa.false(), comment="has readers of its own"
     ),
     sa.UniqueConstraint("platform", "workspace", "channel", "thread", name="uq_sessions_key"),
+    sa.Index(
+        "ix_sessions_closed",
+        "platform",
+        "workspace",
+        sqlite_where=sa.text("closed"),
+        postgresql_where=sa.text("closed"),
+    ),
 )
 
 _session = sa.ForeignKey("sessions.id", ondelete="CASCADE")

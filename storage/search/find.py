@@ -29,8 +29,18 @@ def find(c: sa.Connection, wanted: Wanted, now: datetime) -> Found:
 
 
 def _find(c: sa.Connection, wanted: Wanted, now: datetime) -> Found:
+    catch = _caught(c, wanted)
+    marked = frozenset(term for clause in wanted.clauses for way in clause.ways for term in way.terms)
+    return Found(tuple(ranked(catch.candidates(), microseconds(now))), catch.whole, marked)
+
+
+def holds_any(c: sa.Connection, wanted: Wanted) -> bool:
+    """Whether any message fits."""
+    return bool(_caught(c, wanted).by_place)
+
+
+def _caught(c: sa.Connection, wanted: Wanted) -> Catch:
     catch = Catch()
     search_tail_rows(c, wanted, catch)
     search_sealed(c, wanted, catch)
-    marked = frozenset(term for clause in wanted.clauses for way in clause.ways for term in way.terms)
-    return Found(tuple(ranked(catch.candidates(), microseconds(now))), catch.whole, marked)
+    return catch

@@ -13,6 +13,13 @@ Term = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 def upgrade() -> None:
     """To this revision."""
     op.add_column("sessions", sa.Column("closed", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.create_index(
+        "ix_sessions_closed",
+        "sessions",
+        ["platform", "workspace"],
+        sqlite_where=sa.text("closed"),
+        postgresql_where=sa.text("closed"),
+    )
     op.create_table(
         "search_tail",
         sa.Column("id", Id, nullable=False),
@@ -79,4 +86,5 @@ def downgrade() -> None:
         "search_backlog", "search_terms", "search_docs", "search_buckets", "search_places", "search_tail",
     ):  # fmt: skip
         op.drop_table(table)
+    op.drop_index("ix_sessions_closed", "sessions")
     op.drop_column("sessions", "closed")
