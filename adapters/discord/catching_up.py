@@ -14,7 +14,7 @@ from typing import Any
 
 import discord
 
-from adapters.discord.client import Gateway
+from adapters.discord.client import Gateway, ended
 from adapters.discord.places import DIRECT, FORUM, MEDIA, PLATFORM, Places, Spot
 from adapters.discord.rest import Rest
 from adapters.posts import Throttled
@@ -79,8 +79,7 @@ class CatchingUp:
     async def end(self) -> None:
         """Stop; what was not fetched is fetched next time."""
         if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait({self._running})
+            await ended(self._running)
 
     def request(self) -> None:
         """Run a pass soon."""

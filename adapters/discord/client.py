@@ -38,6 +38,13 @@ def intents(*, content: bool) -> discord.Intents:
     return discord.Intents(guilds=True, messages=True, message_content=content)
 
 
+async def ended(task: "asyncio.Task[None]") -> None:
+    """Cancel a task until it ends: `asyncio.wait_for`, which discord.py uses, can swallow one (3.11)."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=1.0)
+
+
 class Identifies:
     """Sees to it that sessions are not opened in a loop: 1,000 a day, then Discord resets the token."""
 
@@ -199,8 +206,7 @@ class Gateway:
     async def close(self) -> None:
         """Listen no more."""
         if self._running is not None:
-            self._running.cancel()
-            await asyncio.wait({self._running})
+            await ended(self._running)
             self._running = None
         self._trouble = "it is closed"
 
