@@ -223,6 +223,10 @@ class Turn:
     parts: tuple["Part", ...] = ()
     """What earlier owners meant to post, by number; empty unless taken over or tried again."""
     taken_over: bool = False
+    commands: tuple[tuple[int, str], ...] = ()
+    """Those of `asked` that are commands: position and words."""
+    deaths: int = 0
+    """How many owners ended without closing it or giving it back."""
     settings: ThreadSettings = ThreadSettings()
     """As the claim found them."""
 

@@ -97,6 +97,7 @@ sessions = sa.Table(
         sqlite_where=sa.text("closed"),
         postgresql_where=sa.text("closed"),
     ),
+    sqlite_autoincrement=True,  # no id is given out twice: hot windows are kept by it
 )
 
 _session = sa.ForeignKey("sessions.id", ondelete="CASCADE")
@@ -117,6 +118,7 @@ messages = sa.Table(
     sa.Column("sent_at", UtcTime, nullable=False),
     sa.Column("edited_at", UtcTime),
     sa.UniqueConstraint("session_id", "position", name="uq_messages_place"),
+    sqlite_autoincrement=True,  # no id is given out twice: hot windows are kept by it
 )
 
 turns = sa.Table(
@@ -136,6 +138,8 @@ turns = sa.Table(
     sa.Column("epoch", sa.Integer, nullable=False),
     sa.Column("cut", sa.BigInteger, nullable=False, comment="newest position its window shows"),
     sa.Column("stop_asked", sa.Boolean, nullable=False),
+    sa.Column("command", sa.String, nullable=False, comment="the command that the question is; else empty"),
+    sa.Column("deaths", sa.Integer, nullable=False, comment="owners that ended without giving it back"),
     sa.Column("created_at", UtcTime, nullable=False),
     sa.Column("finished_at", UtcTime),
     sa.Column("reply_position", sa.BigInteger),
@@ -162,6 +166,7 @@ turns = sa.Table(
         postgresql_where=sa.text("state = 'running'"),
     ),
     sa.Index("ix_turns_into_id", "into_id"),
+    sqlite_autoincrement=True,  # no id is given out twice: hot windows are kept by it
 )
 
 parts = sa.Table(
@@ -183,6 +188,7 @@ tombstones = sa.Table(
     sa.Column("channel", sa.String, primary_key=True),
     sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("made_at", UtcTime, nullable=False),
+    sa.Column("ours", sa.Boolean, nullable=False, comment="its thread is a session; else kept for days only"),
 )
 
 feedback = sa.Table(

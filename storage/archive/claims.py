@@ -3,6 +3,7 @@
 All of it runs with the session's row locked, so there is one claim at a time in a session.
 """
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
@@ -36,6 +37,8 @@ INSERT_TURN: Final = OnConflict(
             epoch=1,
             cut=sa.bindparam("cut"),
             stop_asked=False,
+            command=sa.bindparam("command"),
+            deaths=0,
             created_at=sa.bindparam("now"),
             model="",
         )
@@ -45,6 +48,9 @@ INSERT_TURN: Final = OnConflict(
 )
 """No row comes back when the question was taken up before."""
 
+_left_by_the_dead = sa.and_(turns.c.state == "running", turns.c.owner != "")
+"""Its owner neither closed it nor gave it back."""
+
 _CLAIM: Final = (
     sa.update(turns)
     .where(turns.c.id == sa.bindparam("turn"))
@@ -53,11 +59,12 @@ _CLAIM: Final = (
         owner=sa.bindparam("new_owner"),
         lease_until=_lease,
         epoch=turns.c.epoch + 1,
+        deaths=turns.c.deaths + sa.case((_left_by_the_dead, 1), else_=0),
         cut=sa.bindparam("new_cut"),
-        stop_asked=False,
+        stop_asked=sa.and_(turns.c.state == "running", turns.c.stop_asked),
         finished_at=None,
     )
-    .returning(turns.c.epoch)
+    .returning(turns.c.epoch, turns.c.deaths)
 )
 
 INTEND_FIRST: Final = OnConflict(lambda insert: insert(parts).on_conflict_do_nothing())
@@ -76,8 +83,13 @@ _MERGE: Final = (
     )
     .values(state="merged", into_id=sa.bindparam("turn"))
 )
+_of_merged = sa.select(turns.c.id).where(turns.c.into_id == sa.bindparam("turn"))
+_MERGE_MERGED: Final = (
+    sa.update(turns).where(turns.c.into_id.in_(_of_merged)).values(into_id=sa.bindparam("turn"))
+)
+"""What those answered that are merged now (they failed, and were to be tried again)."""
 _ASKED: Final = (
-    sa.select(turns.c.asked_position)
+    sa.select(turns.c.asked_position, turns.c.command)
     .where(sa.or_(turns.c.id == sa.bindparam("turn"), turns.c.into_id == sa.bindparam("turn")))
     .order_by(turns.c.asked_position)
 )
@@ -95,6 +107,8 @@ class Ask(NamedTuple):
     position: int
     by: Author
     at: datetime
+    command: str = ""
+    """The words of the command that it is."""
 
 
 def take_up(c: sa.Connection, session: Any, ask: Ask, state: str, claimant: Claimant) -> int | None:
@@ -111,6 +125,7 @@ def take_up(c: sa.Connection, session: Any, ask: Ask, state: str, claimant: Clai
             "owner": claimant.owner,
             "lease_s": claimant.lease_s,
             "cut": cut,
+            "command": ask.command,
             "now": ask.at,
         },
     ).scalar()
@@ -130,6 +145,7 @@ def first_claim(session: Any, turn: int, ask: Ask, version: int, settings: Threa
         epoch=1,
         version=version,
         asker=ask.by,
+        commands=_commands([(ask.position, ask.command)]),
         settings=settings,
     )
 
@@ -146,6 +162,7 @@ def claim_waiting(c: sa.Connection, session: Any, version: int, claimant: Claima
         return None
     if len(waiting) > 1:
         c.execute(_MERGE, {"session": session.id, "turn": newest.id})
+        c.execute(_MERGE_MERGED, {"turn": newest.id})
     return claim(c, session, newest, version, claimant)
 
 
@@ -154,13 +171,14 @@ def claim(c: sa.Connection, session: Any, row: Any, version: int, claimant: Clai
 
     A turn that ran before keeps its cut: whoever goes on with a reply answers the same messages.
     """
-    asked = tuple(c.execute(_ASKED, {"turn": row.id}).scalars())
+    questions = [tuple(question) for question in c.execute(_ASKED, {"turn": row.id})]
+    asked = tuple(position for position, _ in questions)
     begun = tuple(Part(p.number, p.position, p.end) for p in c.execute(_PARTS, {"turn": row.id}))
     cut = row.cut if begun else max(asked[-1], session.last_reply)
-    epoch = c.execute(
+    claimed = c.execute(
         _CLAIM,
         {"turn": row.id, "new_owner": claimant.owner, "lease_s": claimant.lease_s, "new_cut": cut},
-    ).scalar_one()
+    ).one()
     if not begun:
         _intend_first(c, session.id, row.id)
     c.execute(
@@ -173,13 +191,19 @@ def claim(c: sa.Connection, session: Any, row: Any, version: int, claimant: Clai
         key=key_of(session),
         asked=asked,
         cut=cut,
-        epoch=epoch,
+        epoch=claimed.epoch,
+        deaths=claimed.deaths,
         version=version,
         asker=Author(row.asker_id, row.asker_name),
+        commands=_commands(questions),
         parts=begun,
         taken_over=bool(begun),
         settings=settings_of(session),
     )
+
+
+def _commands(questions: Iterable[tuple[int, str]]) -> tuple[tuple[int, str], ...]:
+    return tuple((position, command) for position, command in questions if command)
 
 
 def _intend_first(c: sa.Connection, session_id: int, turn: int) -> None:

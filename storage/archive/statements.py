@@ -173,7 +173,7 @@ def settings_of(row: Any) -> ThreadSettings:
 BURY: Final = OnConflict(lambda insert: insert(tombstones).on_conflict_do_nothing())
 
 
-def tombstone_values(key: SessionKey, position: int, now: datetime) -> dict[str, Any]:
+def tombstone_values(key: SessionKey, position: int, now: datetime, *, ours: bool) -> dict[str, Any]:
     """Values for `BURY`."""
     return {
         "platform": key.platform,
@@ -181,6 +181,7 @@ def tombstone_values(key: SessionKey, position: int, now: datetime) -> dict[str,
         "channel": key.channel,
         "position": position,
         "made_at": now,
+        "ours": ours,
     }
 
 

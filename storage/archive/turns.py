@@ -6,10 +6,12 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from bot.domain import OURSELVES, Answer, Author, Closed, Message, Outcome, Part, SessionKey, Turn
+from bot.domain import Answer, Author, Closed, Message, Outcome, Part, SessionKey, Turn
 from bot.errors import LeaseLost
 from storage.archive.claims import Claimant, ask_to_stop, claim, claim_waiting
 from storage.archive.searchable import found_by, let_find, let_find_no_more
+from storage.archive.sessions import buried_among
+from storage.archive.standing import Standing
 from storage.archive.statements import (
     LOCK_SESSION,
     SESSION,
@@ -43,8 +45,11 @@ _RENEW: Final = (
     .returning(turns.c.id, turns.c.epoch, turns.c.stop_asked)
 )
 _RELEASE: Final = (
-    sa.update(turns).where(_ours).values(lease_until=clock() + sa.bindparam("wait_s", type_=sa.Double))
+    sa.update(turns)
+    .where(_ours)
+    .values(owner="", lease_until=clock() + sa.bindparam("wait_s", type_=sa.Double))
 )
+"""Without an owner, so that whoever claims it next does not count a death."""
 _OVERDUE: Final = (
     sa.select(turns.c.id, turns.c.session_id)
     .join(sessions, sessions.c.id == turns.c.session_id)
@@ -56,9 +61,12 @@ _OVERDUE: Final = (
     .order_by(turns.c.lease_until)
     .limit(OVERDUE_AT_ONCE)
 )
-_STILL_OVERDUE: Final = sa.select(turns).where(
-    turns.c.id == sa.bindparam("turn"), turns.c.state == "running", turns.c.lease_until < clock()
+_STILL_OVERDUE: Final = (
+    sa.select(turns)
+    .where(turns.c.id == sa.bindparam("turn"), turns.c.state == "running", turns.c.lease_until < clock())
+    .with_for_update()
 )
+"""Locked, so that the owner's renewal comes wholly before (and it is not overdue) or after (and fails)."""
 _LOCK_FREE_SESSION: Final = (
     sa.select(sessions).where(sessions.c.id == sa.bindparam("session")).with_for_update(skip_locked=True)
 )
@@ -211,13 +219,11 @@ class Turns:
     async def close(self, turn: Turn, answer: Answer, posted: Sequence[Part], at: datetime) -> Closed:
         """Archive the reply with its usage, close the turn, and claim the one that waits, in one transaction.
 
-        `at`: when the reply's first part was posted. Nothing was posted: the turn is closed without a reply.
+        `at`: when the reply's first part was posted. Parts that somebody deleted, and their share of the
+        text, are not archived; where none is left, the turn is closed without a reply.
         """
-        reply = _reply_message(answer, posted, at)
-        found = found_by(reply) if reply else None
-        return await self._database.write(
-            lambda c: _close(c, turn, answer, posted, reply, found, self._claimant)
-        )
+        said = Standing.of(answer, posted, at)
+        return await self._database.write(lambda c: _close(c, turn, answer, said, self._claimant))
 
     async def again(self, key: SessionKey, asked: int) -> Turn | None:
         """Claim a turn that failed for another try; None if it did not fail, or must wait and is queued."""
@@ -254,12 +260,12 @@ def _close(
     c: sa.Connection,
     turn: Turn,
     answer: Answer,
-    posted: Sequence[Part],
-    reply: Message | None,
-    found: Findable | None,
+    said: Standing,
     claimant: Claimant,
 ) -> Closed:
     now = datetime.now(UTC)
+    said = said.without(_buried(c, turn.key, said.parts))
+    reply = said.reply
     added = int(bool(reply))
     session = c.execute(
         _CLOSE_SESSION,
@@ -279,16 +285,16 @@ def _close(
             },
         ).rowcount
     )
-    appended = reply is not None and found is not None and _archive_reply(c, session, turn, reply, found)
-    _keep_parts(c, turn, posted)
+    appended = reply is not None and _archive_reply(c, session, turn, reply, said.found or found_by(reply))
+    _keep_parts(c, turn, said.parts)
     waiting = claim_waiting(c, session, session.version, claimant) if session.queued else None
     return Closed(version=session.version, reply=reply if appended else None, next=waiting)
 
 
-def _reply_message(answer: Answer, posted: Sequence[Part], at: datetime) -> Message | None:
-    if not posted or posted[0].position is None:
-        return None
-    return Message(posted[0].position, OURSELVES, answer.text, at, note=answer.note)
+def _buried(c: sa.Connection, key: SessionKey, posted: Sequence[Part]) -> frozenset[int]:
+    """Positions of parts that were deleted while the turn ran. Of a single one, the insert itself knows."""
+    positions = [part.position for part in posted if part.position is not None]
+    return buried_among(c, key, positions) if len(positions) > 1 else frozenset()
 
 
 def _archive_reply(c: sa.Connection, session: Any, turn: Turn, reply: Message, found: Findable) -> bool:

@@ -39,7 +39,7 @@ from storage.archive.turns import Turns
 from storage.archive.watermarks import SqlWatermarks
 from storage.archive.windows import Windows
 from storage.database import Database
-from storage.tables import feedback, parts, tombstones, turns
+from storage.tables import feedback, parts, sessions, tombstones, turns
 
 pytest_plugins = ["tests.databases"]
 
@@ -587,3 +587,79 @@ async def test_deletion_and_message_at_the_same_moment_leave_nothing(archive: Ar
         )
         if recorded.session_id:
             assert await archive.texts(recorded.session_id) == []
+
+
+async def test_a_deletion_that_is_told_twice_deletes_once(archive: Archive) -> None:
+    recorded, turn = await asked(archive)
+    await archive.turns.close(turn, Answer("one two"), [Part(1, 10, 4), Part(2, 11, 7)], T0)
+    for _ in range(2):
+        await archive.records.delete(Deleted(KEY, 10))
+    assert await archive.texts(recorded.session_id) == ["text 1", "two"]
+
+
+@pytest.mark.parametrize(("deleted", "left"), [(10, ["two three"]), (11, ["one three"]), (12, ["one two "])])
+async def test_a_part_deleted_while_its_turn_runs_is_not_archived(
+    archive: Archive, deleted: int, left: list[str]
+) -> None:
+    recorded, turn = await asked(archive)
+    await archive.records.delete(Deleted(KEY, deleted))
+    posted = [Part(1, 10, 4), Part(2, 11, 8), Part(3, 12, 13)]
+    closed = await archive.turns.close(turn, Answer("one two three"), posted, T0)
+    assert await archive.texts(recorded.session_id) == ["text 1", *left]
+    assert closed.reply is not None
+    assert closed.reply.position == (11 if deleted == 10 else 10)
+
+
+async def test_a_part_that_its_platform_found_deleted_is_not_archived(archive: Archive) -> None:
+    recorded, turn = await asked(archive)
+    posted = [Part(1, None, 4), Part(2, 11, 8)]
+    await archive.turns.close(turn, Answer("one two "), posted, T0)
+    assert await archive.texts(recorded.session_id) == ["text 1", "two "]
+
+
+async def test_a_reply_whose_posts_were_all_deleted_is_none(archive: Archive) -> None:
+    recorded, turn = await asked(archive)
+    await archive.records.delete(Deleted(KEY, 10))
+    closed = await archive.turns.close(turn, Answer("one"), [Part(1, 10, 3)], T0)
+    assert closed.reply is None
+    assert await archive.texts(recorded.session_id) == ["text 1"]
+
+
+async def test_what_a_merged_turn_had_merged_is_answered_too(archive: Archive) -> None:
+    _, turn = await asked(archive)
+    await archive.records.record(said(2, Addressed.THREAD))
+    await archive.records.record(said(3, Addressed.THREAD))
+    both = await archive.close(turn, 10)
+    assert both is not None
+    await archive.turns.close(both, Answer("sorry", Outcome.FAILED), [Part(1, 11, 5)], T0)
+    running = (await archive.records.record(said(12, Addressed.THREAD))).turn
+    assert running is not None
+    await archive.turns.again(KEY, 3)
+    await archive.records.record(said(13, Addressed.THREAD))
+    following = await archive.close(running, 14)
+    assert following is not None
+    assert following.asked == (2, 3, 13)
+
+
+async def test_a_command_is_told_to_whoever_answers_it(database: Database) -> None:
+    dead = archive_of(database, "dead", lease_s=-1.0)
+    recorded = await dead.records.record(said(1, text="new"), Change(fresh=True), "new")
+    assert recorded.turn is not None
+    (taken,) = await archive_of(database, "other").turns.take_over(["web"])
+    assert recorded.turn.commands == taken.commands == ((1, "new"),)
+
+
+async def test_only_owners_that_died_are_counted(database: Database) -> None:
+    dying = archive_of(database, "dying", lease_s=-1.0)
+    await asked(dying)
+    (second,) = await dying.turns.take_over(["web"])
+    await dying.turns.release(second, 0)
+    (third,) = await dying.turns.take_over(["web"])
+    assert (second.deaths, third.deaths, third.epoch) == (1, 1, 3)
+
+
+async def test_no_id_of_a_session_is_given_out_twice(archive: Archive) -> None:
+    first, _ = await asked(archive)
+    await archive.database.write(lambda c: c.execute(sa.delete(sessions)).rowcount)
+    second = await archive.records.record(said(1, key=replace(KEY, thread="2")))
+    assert second.session_id > first.session_id

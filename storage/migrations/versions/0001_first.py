@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.Column("active_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sessions")),
         sa.UniqueConstraint("platform", "workspace", "channel", "thread", name="uq_sessions_key"),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "tombstones",
@@ -52,6 +53,7 @@ def upgrade() -> None:
         sa.Column("channel", sa.String(), nullable=False),
         sa.Column("position", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ours", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("platform", "workspace", "channel", "position", name=op.f("pk_tombstones")),
     )
     op.create_table(
@@ -84,6 +86,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_messages")),
         sa.UniqueConstraint("gesture", name=op.f("uq_messages_gesture")),
         sa.UniqueConstraint("session_id", "position", name="uq_messages_place"),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "summaries",
@@ -117,6 +120,8 @@ def upgrade() -> None:
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("cut", sa.BigInteger(), nullable=False),
         sa.Column("stop_asked", sa.Boolean(), nullable=False),
+        sa.Column("command", sa.String(), nullable=False),
+        sa.Column("deaths", sa.Integer(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reply_position", sa.BigInteger(), nullable=True),
@@ -133,6 +138,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_turns")),
         sa.UniqueConstraint("session_id", "asked_position", name="uq_turns_asked"),
+        sqlite_autoincrement=True,
     )
     op.create_index("ix_turns_into_id", "turns", ["into_id"], unique=False)
     op.create_index(
