@@ -23,7 +23,7 @@ class Place(NamedTuple):
 class Readable:
     """What somebody may read now, or could at most 60 s ago. What is in neither group is not shown.
 
-    The values are what people call a place there, without signs (`ops`); "" where that is not known.
+    The values are what people call a place there (`#ops`, `direct messages`); "" where that is not known.
     """
 
     shared: Mapping[Place, str]
@@ -78,9 +78,6 @@ class Bookmark:
 
     as_of: datetime
     skip: int = 0
-
-    def __str__(self) -> str:
-        return f"{int(self.as_of.timestamp() * 1000)}.{self.skip}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +212,7 @@ class Shown:
 
     hit: Hit
     where: str
-    """`#ops`, or what else people call the place; its id where no name is known."""
+    """What people call the place; its id where no name is known."""
     link: str
 
 

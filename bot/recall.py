@@ -1,0 +1,170 @@
+"""The use case: somebody looks for what was said, and is shown what they may read, page by page."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo
+
+from bot import recall_words as words
+from bot.domain import SessionKey
+from bot.finding import (
+    Bookmark,
+    Excerpt,
+    Finder,
+    Hit,
+    Known,
+    Page,
+    Place,
+    Question,
+    Readable,
+    Search,
+    Shelf,
+    Shown,
+    Side,
+)
+from bot.query import Name, Query, Unclear, parse
+
+PAGE = 5
+"""Hits on a page."""
+EXCERPT = 10
+"""Messages of a session that are shown together."""
+MINE = Query(people=(Name("me"),))
+"""What a question without words asks for: where the asker said something."""
+
+
+class Recall:
+    """Finds, pages and shows. Who may read what is asked of the platform each time anew."""
+
+    def __init__(
+        self, finder: Finder, known: Known, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._finder = finder
+        self._known = known
+        self._now = now
+        self._shelves: Mapping[str, Shelf] = {}
+
+    def serve(self, shelves: Mapping[str, Shelf]) -> None:
+        """Look up these platforms, by name."""
+        self._shelves = shelves
+
+    async def ask(self, question: Question, bookmark: Bookmark | None = None) -> Page | str:
+        """A page of what `question` finds, or a sentence why there is none."""
+        shelf = self._shelves.get(question.at.platform)
+        if shelf is None:
+            return words.NOT_HERE
+        readable = await shelf.places(question.by, question.at, self._known)
+        return await self.within(readable, question, bookmark)
+
+    async def within(
+        self, readable: Readable, question: Question, bookmark: Bookmark | None = None
+    ) -> Page | str:
+        """As `ask`, to somebody who may read just that."""
+        zone, zone_name = _zone(question.zone or readable.zone)
+        query = parse(question.words, self._now().astimezone(zone))
+        if isinstance(query, Unclear):
+            return query.sentence
+        places = shown_at(readable, question.at)
+        narrowed = _narrowed(query, places)
+        if isinstance(narrowed, str):
+            return narrowed
+        mark = bookmark or Bookmark(self._now())
+        search = Search(
+            MINE if query == Query() else query,
+            frozenset(narrowed),
+            question.by.id,
+            question.at,
+            mark.as_of,
+        )
+        return await self._page(search, question, readable, narrowed, mark, zone_name)
+
+    async def _page(
+        self,
+        search: Search,
+        question: Question,
+        readable: Readable,
+        places: Mapping[Place, str],
+        mark: Bookmark,
+        zone: str,
+    ) -> Page | str:
+        found = await self._finder.find(search, mark.skip, PAGE)
+        if found is None:
+            return words.NOTHING_TO_LOOK_FOR
+        if not found.total and (stranger := await self._stranger(search)):
+            return stranger
+        shown = [await self._shown(hit, places) for hit in found.hits]
+        end = mark.skip + PAGE
+        return Page(
+            words=question.words,
+            lead=words.lead(search.query, found, question.words),
+            found=shown,
+            notes=tuple(words.notes(search.query, found, readable, places, zone)),
+            zone=zone,
+            earlier=replace(mark, skip=max(0, mark.skip - PAGE)) if mark.skip else None,
+            later=replace(mark, skip=end) if end < found.total else None,
+        )
+
+    async def _stranger(self, search: Search) -> str:
+        """A sentence about a name that nobody has, as far as the asker can see; "" if all are known."""
+        for name in search.query.people:
+            if name.id or name.text.lower() == "me":
+                continue
+            if not await self._finder.spoke(name.text, search.places):
+                return words.unknown_person(name.text)
+        return ""
+
+    async def _shown(self, hit: Hit, places: Mapping[Place, str]) -> Shown:
+        key = hit.talk.key
+        shelf = self._shelves.get(key.platform)
+        link = await shelf.link(key, hit.line.position) if shelf else ""
+        return Shown(hit, words.where(hit.talk.place, places.get(hit.talk.place, "")), link)
+
+    async def look(self, question: Question, key: SessionKey, side: Side) -> Excerpt | str:
+        """A part of a session that the asker may read where they ask, or a sentence."""
+        shelf = self._shelves.get(question.at.platform)
+        if shelf is None:
+            return words.NOT_HERE
+        readable = await shelf.places(question.by, question.at, self._known)
+        places = frozenset(shown_at(readable, question.at))
+        return await self._finder.excerpt(key, side, places, EXCERPT) or words.NOT_THERE
+
+
+def shown_at(readable: Readable, at: SessionKey) -> dict[Place, str]:
+    """What of it may be shown to the asker alone, who asks at `at`; with names.
+
+    Private places are shown in a direct message, and in themselves.
+    """
+    if readable.direct:
+        return {**readable.shared, **readable.private}
+    here = {place: name for place, name in readable.private.items() if _is_here(place, at)}
+    return {**readable.shared, **here}
+
+
+def _is_here(place: Place, at: SessionKey) -> bool:
+    return place[:3] == (at.platform, at.workspace, at.channel) and place.thread in {"", at.thread}
+
+
+def _narrowed(query: Query, places: Mapping[Place, str]) -> dict[Place, str] | str:
+    """Those of `places` in the channels that `query` names, or a sentence about one that there is not."""
+    if not query.channels:
+        return dict(places)
+    chosen: dict[Place, str] = {}
+    for channel in query.channels:
+        fitting = {place: name for place, name in places.items() if _is_called(place, name, channel)}
+        if not fitting:
+            return words.unknown_channel(channel.text or channel.id, places.values())
+        chosen.update(fitting)
+    return chosen
+
+
+def _is_called(place: Place, name: str, channel: Name) -> bool:
+    if channel.id:
+        return channel.id in {place.channel, place.thread}
+    return channel.text.casefold() in {name.removeprefix("#").casefold(), place.channel.casefold()}
+
+
+def _zone(name: str) -> tuple[tzinfo, str]:
+    """The zone of that name; UTC where there is none, or none that this machine knows."""
+    try:
+        return (ZoneInfo(name), name) if name else (UTC, "UTC")
+    except (KeyError, ValueError, OSError):  # no such zone, a path, or a folder of zones
+        return UTC, "UTC"

@@ -1,0 +1,28 @@
+"""A platform whose rules are a table, to look things up on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bot.domain import Author, SessionKey
+from bot.finding import Known, Place, Readable, Shelf
+
+
+@dataclass
+class Library(Shelf):
+    """Everybody reads what is `shared`; `private` places name their readers."""
+
+    shared: dict[Place, str] = field(default_factory=dict)
+    private: dict[Place, frozenset[str]] = field(default_factory=dict)
+    directs: frozenset[str] = frozenset()
+    """Channels that are direct messages with the bot."""
+    left_out: bool = False
+    zone: str = ""
+
+    async def places(self, asker: Author, at: SessionKey, known: Known) -> Readable:
+        own: Mapping[Place, str] = {
+            place: f"#{place.channel}" for place, readers in self.private.items() if asker.id in readers
+        }
+        return Readable(self.shared, own, at.channel in self.directs, self.left_out, self.zone)
+
+    async def link(self, key: SessionKey, position: int) -> str:
+        return f"link:{key.channel}/{key.thread}/{position}"
