@@ -102,13 +102,13 @@ async def _ours(people: Remote) -> AsyncIterator[None]:
         hot = hot_context(settings, server, archive_id)
         gate = Gate(Access(), RateLimits(server, archive_id, UNLIMITED, UNLIMITED))
         model = cast(Any, _AtOnce())
-        service, keeper = wire_service(settings, database, hot, model, _Nobody(), LastReads(), gate)
+        core = wire_service(settings, database, hot, model, _Nobody(), LastReads(), gate)
         platform = DiscordPlatform(TOKEN, SqlWatermarks(database), api_url=people.api_url)
-        service.serve({platform.name: platform})
+        core.service.serve({platform.name: platform})
         stack.push_async_callback(platform.close)
-        stack.callback(asyncio.create_task(keeper.renewing()).cancel)
-        stack.push_async_callback(service.drain, 5.0)
-        await platform.open(service.handle, service.order)
+        stack.callback(asyncio.create_task(core.keeper.renewing()).cancel)
+        stack.push_async_callback(core.runner.drain, 5.0)
+        await platform.open(core.service.handle, core.service.order)
         stack.push_async_callback(platform.quiet)
         yield
 

@@ -85,14 +85,12 @@ async def set_up(kind: str) -> AsyncIterator[Stage]:
         server = await open_dragonfly(settings, stack)
         turned = _Turned(hot_context(settings, server, archive_id))
         gate = Gate(Access(), RateLimits(server, archive_id, UNLIMITED, UNLIMITED))
-        service, keeper = wire_service(
-            settings, database, turned, cast(Any, _Model()), Nobody(), LastReads(), gate
-        )
-        service.serve({"web": cast(Platform, _Nowhere())})
-        renewing = asyncio.create_task(keeper.renewing())
+        core = wire_service(settings, database, turned, cast(Any, _Model()), Nobody(), LastReads(), gate)
+        core.service.serve({"web": cast(Platform, _Nowhere())})
+        renewing = asyncio.create_task(core.keeper.renewing())
         stack.callback(renewing.cancel)
-        stack.push_async_callback(service.drain, 5.0)
-        yield Stage(service, database, redis, turned)
+        stack.push_async_callback(core.runner.drain, 5.0)
+        yield Stage(core.service, database, redis, turned)
 
 
 async def open_redis(folder: Path, stack: AsyncExitStack) -> str:

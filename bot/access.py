@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from bot.domain import Addressed, Said
+from bot.domain import Addressed, SessionKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Lists:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What operators allow. Ids are the platforms' own."""
+    """What operators allow. Ids are the platforms' own; groups are ids of roles and categories."""
 
     workspaces: Lists = Lists()
     channels: Lists = Lists()
@@ -31,21 +31,21 @@ class Access:
     admins: frozenset[str] = frozenset()
     """Pass every list about people, and no rate limit holds them up."""
 
-    def place(self, said: Said) -> bool:
-        """Whether the bot works where this was said."""
-        if said.addressed is Addressed.DIRECT:
-            return self.direct_messages and self.workspaces.admit([said.key.workspace])
+    def place(self, key: SessionKey, addressed: Addressed, groups: Collection[str]) -> bool:
+        """Whether the bot works there. Direct messages know neither channels nor categories."""
+        if addressed is Addressed.DIRECT:
+            return self.direct_messages and self.workspaces.admit([key.workspace])
         return (
-            self.workspaces.admit([said.key.workspace])
-            and self.channels.admit([said.key.channel, said.key.thread])
-            and self.categories.admit(said.groups)
+            self.workspaces.admit([key.workspace])
+            and self.channels.admit([key.channel, key.thread])
+            and self.categories.admit(groups)
         )
 
-    def person(self, said: Said) -> bool:
-        """Whether the bot answers whoever said this."""
-        author = said.message.author.id
-        if author in self.admins:
+    def person(
+        self, user: str, groups: Collection[str] | None, addressed: Addressed = Addressed.MENTION
+    ) -> bool:
+        """Whether the bot serves that person. Roles count where they are known, and not in direct ones."""
+        if user in self.admins:
             return True
-        return self.users.admit([author]) and (
-            said.addressed is Addressed.DIRECT or self.roles.admit(said.groups)
-        )
+        by_role = groups is None or addressed is Addressed.DIRECT or self.roles.admit(groups)
+        return self.users.admit([user]) and by_role

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from bot import prompt, words
 from bot.cleaning import clean, clean_message
-from bot.commands import Offer, Verb, parse_message
+from bot.commands import Offer, parse
 from bot.domain import (
     Answer,
     Block,
@@ -84,14 +84,17 @@ class Answerer:
     ) -> Composed:
         """The answer to what `held.turn` was asked; `reply` shows it as it grows."""
         turn = held.turn
-        window, remark = await self._window(turn, platform, news)
-        asked = [message for message in window.messages if message.position in turn.asked]
-        commands = [command for message in asked if (command := parse_message(message))]
-        said = "\n\n".join(words.after(command, self._offer, turn.settings) for command in commands)
-        if asked and len(commands) == len(asked):
+        said = "\n\n".join(
+            words.after(command, self._offer, turn.settings)
+            for _, text in turn.commands
+            if (command := parse(text))
+        )
+        if len(turn.commands) == len(turn.asked):
             return Composed(Answer(said))
-        if turn.settings.paused and not any(command.verb is Verb.RESUME for command in commands):
+        if turn.settings.paused:
             return Composed(Answer("\n\n".join(filter(None, [said, words.PAUSED]))))
+        window, remark = await self._window(turn, platform, news)
+        window = await self._windows.with_questions(turn, window)
         composed = await self._ask(held, platform, reply, window, f"{said}\n\n" if said else "")
         notes = " ".join(filter(None, [remark, composed.answer.note]))
         return replace(composed, answer=replace(composed.answer, note=notes))

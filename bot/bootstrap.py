@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import sqlalchemy as sa
 from aiohttp import web
@@ -28,6 +28,7 @@ from bot.greeting import greeting
 from bot.observing import Observer
 from bot.ports import HotContext, Platform, Watermarks
 from bot.remembering import ThreadMemory
+from bot.runner import Runner
 from bot.sections import Allowed, ModelEntry
 from bot.service import Service
 from bot.settings import Settings
@@ -84,7 +85,7 @@ async def open_bot(settings: Settings) -> AsyncIterator[Bot]:
         gate = Gate(_access(settings), _limits(settings, server, archive_id))
         model = open_model(settings, stack)
         reads = LastReads()
-        service, keeper = wire_service(settings, database, hot, model, metrics, reads, gate)
+        core = wire_service(settings, database, hot, model, metrics, reads, gate)
         windows, summaries = Windows(database), Summaries(database)
         platforms = open_platforms(
             settings, SqlWatermarks(database), ThreadMemory(windows, hot, summaries, reads)
@@ -96,7 +97,7 @@ async def open_bot(settings: Settings) -> AsyncIterator[Bot]:
         http.watch(_probes(database, hot, platforms))
         stack.push_async_callback(http.close)
         await http.open()
-        await _open_doors(settings, service, keeper, platforms, stack)
+        await _open_doors(settings, core, platforms, stack)
         names = [platform.name.capitalize() for platform in platforms if platform.name != "web"]
         yield Bot(greeting(http.url, names, settings.playground_on, not settings.models))
 
@@ -158,6 +159,14 @@ def open_model(settings: Settings, stack: AsyncExitStack) -> Roster | OfflineMod
     return roster
 
 
+class Core(NamedTuple):
+    """What is in the middle of everything."""
+
+    service: Service
+    runner: Runner
+    keeper: Keeper
+
+
 def wire_service(
     settings: Settings,
     database: Database,
@@ -166,7 +175,7 @@ def wire_service(
     observer: Observer,
     reads: LastReads,
     gate: Gate,
-) -> tuple[Service, Keeper]:
+) -> Core:
     """The core over these stores and models."""
     claimant = Claimant(secrets.token_hex(8), settings.turns.lease_s)
     records, turns = Records(database, claimant), Turns(database, claimant)
@@ -184,18 +193,25 @@ def wire_service(
         backfill=Backfill(settings.backfill.max, settings.backfill.seconds),
     )
     keeper = Keeper(turns, settings.turns.lease_s)
-    service = Service(
-        gate=gate,
-        records=records,
+    runner = Runner(
         turns=turns,
         hot=hot,
         answerer=answerer,
         summariser=Summariser(summaries, windows, model),
         keeper=keeper,
+        observer=observer,
+    )
+    service = Service(
+        gate=gate,
+        records=records,
+        turns=turns,
+        hot=hot,
+        keeper=keeper,
+        runner=runner,
         offer=offer,
         observer=observer,
     )
-    return service, keeper
+    return Core(service, runner, keeper)
 
 
 def open_platforms(settings: Settings, watermarks: Watermarks, memory: ThreadMemory) -> list[Platform]:
@@ -258,20 +274,19 @@ def _discord(settings: Settings, watermarks: Watermarks) -> Platform:
 
 async def _open_doors(
     settings: Settings,
-    service: Service,
-    keeper: Keeper,
+    core: Core,
     platforms: Sequence[Platform],
     stack: AsyncExitStack,
 ) -> None:
     """Let messages in. At the end the doors close first, what runs is finished, and then all else ends."""
-    service.serve({platform.name: platform for platform in platforms})
+    core.service.serve({platform.name: platform for platform in platforms})
     for platform in platforms:
         stack.push_async_callback(platform.close)
-    for work in (keeper.renewing(), service.sweeping()):
+    for work in (core.keeper.renewing(), core.runner.sweeping()):
         stack.push_async_callback(_ended, asyncio.create_task(work))
-    stack.push_async_callback(service.drain, settings.turns.grace_s)
+    stack.push_async_callback(core.runner.drain, settings.turns.grace_s)
     for platform in platforms:
-        await platform.open(service.handle, service.order)
+        await platform.open(core.service.handle, core.service.order)
         stack.push_async_callback(platform.quiet)
 
 

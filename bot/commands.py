@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bot.domain import Change, Message
+from bot.domain import Addressed, Change, Said
 
 
 class Verb(StrEnum):
@@ -25,6 +25,11 @@ class Command:
 
     verb: Verb
     name: str = ""
+
+    @property
+    def words(self) -> str:
+        """As it can be parsed again."""
+        return f"{self.verb} {self.name}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +69,19 @@ def parse(words: str) -> Command | None:
     return Command(verb) if len(parts) == 1 else None
 
 
-def parse_message(message: Message) -> Command | None:
-    """As `parse`; a file without words is a question about the file."""
-    if not message.text.strip() and message.attachments:
+def heard(said: Said) -> Command | None:
+    """The command that was said to the bot, if it was one.
+
+    Without a mention only `stop` is: people say "new" and "help" to each other too. A file without
+    words is a question about the file.
+    """
+    if not said.message.text.strip() and said.message.attachments:
         return None
-    return parse(message.text)
+    command = parse(said.message.text)
+    outright = said.addressed in (Addressed.MENTION, Addressed.DIRECT)
+    if outright or (command is not None and command.verb is Verb.STOP):
+        return command
+    return None
 
 
 def change(command: Command | None, offer: Offer) -> Change:

@@ -164,8 +164,11 @@ class Watermarks(Protocol):
 class RecordStore(Protocol):
     """Where what was said is kept. Each call is one transaction, and may be repeated without harm."""
 
-    async def record(self, said: Said, change: Change | None = None) -> Recorded:
-        """Keep what was said, carry out the `change` it commands, and claim its turn if it is owed one."""
+    async def record(self, said: Said, change: Change | None = None, command: str = "") -> Recorded:
+        """Keep what was said, carry out the `change` it commands, and claim its turn if it is owed one.
+
+        `command`: the words of the command that it is, kept for whoever answers it.
+        """
 
     async def edit(self, edited: Edited) -> bool:
         """Let the archive say what the platform says now; whether anything changed."""

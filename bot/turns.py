@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from bot.domain import Turn
-from bot.errors import LeaseLost, StoreError
+from bot.errors import LeaseLost
 from bot.ports import TurnStore
 
 log = logging.getLogger(__name__)
@@ -104,8 +104,10 @@ class Keeper:
             await asyncio.sleep(self._lease_s / RENEWALS)
             try:
                 await self.renew()
-            except StoreError as error:
-                log.warning("Leases were not renewed: %s", error, extra={"event": "lease.unrenewed"})
+            except Exception as error:  # noqa: BLE001 - without renewing, every turn would be lost
+                log.warning(
+                    "Leases were not renewed: %s", type(error).__name__, extra={"event": "lease.unrenewed"}
+                )
 
     async def renew(self) -> None:
         """Renew every held turn in one write; those that are not ours any more are lost at once."""

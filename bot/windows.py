@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 from bot.domain import Message, Turn, Window
 from bot.observing import Observer
@@ -10,6 +11,8 @@ from bot.ports import HotContext, WindowStore
 
 LAST_READS = 256
 """How many sessions' last reads are known, for whoever looks."""
+MOST_FETCHED = 10
+"""Most questions outside of the window that are read one by one; the newest count."""
 
 
 class LastReads:
@@ -58,6 +61,16 @@ class WindowLoader:
         await self._hot.seed(turn.session_id, newest)
         fitting = self._up_to(newest, turn.cut)
         return fitting or await self._store.newest(turn.session_id, self._limit, turn.cut)
+
+    async def with_questions(self, turn: Turn, window: Window) -> Window:
+        """`window`, and what of the questions is outside: asked late, or before the context began afresh."""
+        there = {message.position for message in window.messages}
+        missing = [place for place in turn.asked if place not in there][-MOST_FETCHED:]
+        if not missing:
+            return window
+        fetched = [await self._store.between(turn.session_id, at - 1, at + 1, 1) for at in missing]
+        messages = [*window.messages, *(message for found in fetched for message in found)]
+        return replace(window, messages=tuple(sorted(messages, key=attrgetter("position"))))
 
     def _up_to(self, window: Window, cut: int) -> Window | None:
         """The window without what is newer than `cut`; None if that leaves too few of a longer thread."""

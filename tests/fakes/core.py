@@ -25,6 +25,7 @@ from bot.domain import (
 from bot.gate import Gate
 from bot.observing import TurnEnd
 from bot.ports import Desk, Handler, HotContext, Journal, Platform, Reply
+from bot.runner import Runner
 from bot.service import Service
 from bot.summary import Summariser
 from bot.turns import Keeper, monotonic
@@ -182,9 +183,7 @@ class Process:
         offer = Offer(models=("held", "other"), personas=("default", "pirate"))
         observer = Unobserved()
         self.keeper = Keeper(self.turns, lease_s, clock)
-        self.service = Service(
-            gate=Gate(Access(), RateLimits(None, "a", "none", "none")),
-            records=self.records,
+        self.runner = Runner(
             turns=self.turns,
             hot=hot,
             answerer=Answerer(
@@ -199,6 +198,15 @@ class Process:
             ),
             summariser=Summariser(self.summaries, self.windows, model),
             keeper=self.keeper,
+            observer=observer,
+        )
+        self.service = Service(
+            gate=Gate(Access(), RateLimits(None, "a", "none", "none")),
+            records=self.records,
+            turns=self.turns,
+            hot=hot,
+            keeper=self.keeper,
+            runner=self.runner,
             offer=offer,
             observer=observer,
         )
@@ -206,12 +214,12 @@ class Process:
 
     async def settle(self) -> None:
         """Until every turn and chore of this process has ended."""
-        while tasks := self.service.tasks():
+        while tasks := self.runner.tasks():
             await asyncio.wait(tasks)
 
     async def die(self) -> None:
         """End as `kill -9` does, as far as tasks can: nothing of what runs is handed over or written."""
         self.turns.dead = True
-        for task in self.service.tasks():
+        for task in self.runner.tasks():
             task.cancel()
-        await asyncio.gather(*self.service.tasks(), return_exceptions=True)
+        await asyncio.gather(*self.runner.tasks(), return_exceptions=True)

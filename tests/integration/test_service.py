@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot import words
+from bot.access import Access, Lists
 from bot.domain import (
     Addressed,
     Attachment,
@@ -37,6 +38,7 @@ from bot.errors import (
     PlatformForbidden,
     PlatformUnavailable,
 )
+from bot.gate import Gate
 from bot.service import Service
 from storage.hot import NoContext
 from storage.tables import messages, turns
@@ -120,7 +122,7 @@ async def test_other_threads_are_not_held_up(world: World) -> None:
     world.model.open.set()
     other = replace(KEY, thread="2")
     await world.service.handle(said(2, key=other))
-    await asyncio.wait(world.process.service.tasks(), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait(world.process.runner.tasks(), return_when=asyncio.FIRST_COMPLETED)
     assert len(world.wall.replies(other)) == 1
     assert not world.wall.replies(KEY)
 
@@ -155,7 +157,8 @@ async def test_new_begins_afresh(world: World) -> None:
     await world.say(said(1, "old"))
     await world.say(said(2_000_000, "new"))
     await world.say(said(3_000_000, "What do you see?", Addressed.THREAD))
-    assert "old" not in " ".join(world.prompt())
+    assert "A fresh start" in world.wall.replies(KEY)[1]
+    assert world.prompt() == ["Ann: What do you see?"]
 
 
 async def test_a_paused_thread_says_so_when_mentioned(world: World) -> None:
@@ -249,7 +252,7 @@ async def test_a_platform_that_is_away_costs_time_only(world: World) -> None:
     assert await world.say(said(2, addressed=Addressed.ASIDE)) is Receipt.KEPT
     world.wall.trouble = None
     await world.process.turns._database.write(lambda c: c.execute(sa.update(turns).values(lease_until=0)))
-    await world.service.sweep()
+    await world.process.runner.sweep()
     await world.process.settle()
     assert world.wall.replies(KEY) == ["answer 1"]
 
@@ -349,7 +352,7 @@ async def test_the_oldest_that_does_not_fit_is_summarised_off_the_path(world: Wo
 
 
 async def test_while_closing_nothing_is_taken_in(world: World) -> None:
-    await world.service.drain(1.0)
+    await world.process.runner.drain(1.0)
     with pytest.raises(ArchiveUnavailable):
         await world.service.handle(said(1))
 
@@ -358,9 +361,57 @@ async def test_what_does_not_end_in_time_is_handed_over(world: World) -> None:
     world.model.open.clear()
     await world.service.handle(said(1))
     await world.model.asked.wait()
-    await world.service.drain(0.01)
+    await world.process.runner.drain(0.01)
     database = world.process.turns._database
     other = Process(database, NoContext(), world.wall, HeldModel(), owner="two")
-    await other.service.sweep()
+    await other.runner.sweep()
     await other.settle()
     assert world.wall.replies(KEY) == ["answer 1"]
+
+
+class Strict:
+    """A limiter that has had enough."""
+
+    async def wait_s(self, platform: str, workspace: str, user: str) -> float:
+        return 40.0
+
+
+async def test_who_asks_too_much_is_kept_and_told_when_to_come_back(world: World) -> None:
+    world.service._gate = Gate(Access(), Strict())
+    assert await world.say(said(1)) is Receipt.KEPT
+    assert world.wall.replies(KEY) == []
+    assert ["40 seconds" in told for told in world.wall.told] == [True]
+    assert await world.say(said(1)) is Receipt.KEPT
+    assert len(world.wall.told) == 1, "a redelivery asks for nothing"
+
+
+async def test_who_may_not_use_it_is_told_once_and_commands_nothing(world: World) -> None:
+    await world.say(said(1))
+    world.service._gate = Gate(Access(users=Lists(deny=frozenset({"U2"}))), Strict())
+    assert await world.say(said(2, by=JOE), said(3, "pause", by=JOE)) is Receipt.KEPT
+    assert world.wall.told == [words.NOT_FOR_YOU]
+    assert await world.service.order(Order(KEY, JOE, "pause")) == words.NOT_FOR_YOU
+    assert await world.service.handle(Pressed(KEY, 1, Button.STOP, JOE)) is Receipt.IGNORED
+
+
+@pytest.mark.parametrize("word", ["new", "help", "pause", "model held"])
+async def test_what_people_say_to_each_other_is_no_command(world: World, word: str) -> None:
+    await world.say(said(1, "hello"))
+    await world.say(said(2_000_000, word, Addressed.THREAD))
+    assert world.prompt() == ["Ann: hello", "answer 1", f"Ann: {word}"]
+
+
+async def test_an_owner_is_given_up_only_after_deaths_not_after_outages(world: World) -> None:
+    world.wall.trouble = PlatformUnavailable("away")
+    await world.say(said(1))
+    expire = sa.update(turns).values(lease_until=0)
+    for _ in range(10):
+        await world.process.turns._database.write(lambda c: c.execute(expire).rowcount)
+        await world.process.runner.sweep()
+        await world.process.settle()
+    world.wall.trouble = None
+    await world.process.turns._database.write(lambda c: c.execute(expire).rowcount)
+    await world.process.runner.sweep()
+    await world.process.settle()
+    assert world.wall.replies(KEY) == ["answer 1"]
+    assert len(world.model.prompts) == 12

@@ -6,14 +6,13 @@ from datetime import UTC, datetime
 import pytest
 
 from bot.access import Access, Lists
-from bot.domain import Addressed, Author, Message, Said, SessionKey
-from bot.gate import Gate
-from bot.words import NOT_FOR_YOU
+from bot.domain import Addressed, Author, Edited, Message, Said, SessionKey
+from bot.gate import TOLD_S, Gate
 
 KEY = SessionKey("slack", "T1", "C1", "1")
-SAID = Said(
-    KEY, Message(1, Author("U1", "Ann"), "hello", datetime(2026, 1, 1, tzinfo=UTC)), Addressed.MENTION
-)
+ANN = Author("U1", "Ann")
+HELLO = Message(1, ANN, "hello", datetime(2026, 1, 1, tzinfo=UTC))
+SAID = Said(KEY, HELLO, Addressed.MENTION)
 
 
 def only(*ids: str) -> Lists:
@@ -36,9 +35,22 @@ class Patience:
         return self._wait_s
 
 
+class Clock:
+    """Seconds that pass when told."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def gate(access: Access | None = None) -> Gate:
+    return Gate(access or Access(), Patience())
+
+
 def test_without_lists_everyone_may_everywhere() -> None:
-    assert Access().place(SAID)
-    assert Access().person(SAID)
+    assert gate().admit(SAID) == SAID
+    assert gate().may(ANN, frozenset())
 
 
 def test_deny_wins_over_allow() -> None:
@@ -58,7 +70,8 @@ def test_deny_wins_over_allow() -> None:
     ],
 )
 def test_a_place_is_judged_by_workspace_channel_and_category(access: Access, allowed: bool) -> None:
-    assert access.place(replace(SAID, groups=frozenset({"K1", "R1"}))) is allowed
+    said = replace(SAID, groups=frozenset({"K1", "R1"}))
+    assert gate(access).admit(said) == (said if allowed else None)
 
 
 @pytest.mark.parametrize(
@@ -71,43 +84,44 @@ def test_a_place_is_judged_by_workspace_channel_and_category(access: Access, all
         (Access(users=never("U1"), admins=frozenset({"U1"})), True),
     ],
 )
-def test_a_person_is_judged_by_id_and_roles(access: Access, allowed: bool) -> None:
-    assert access.person(replace(SAID, groups=frozenset({"R1"}))) is allowed
+def test_who_gets_no_answer_is_kept_as_an_aside_and_hears_of_it(access: Access, allowed: bool) -> None:
+    said = replace(SAID, groups=frozenset({"R1"}))
+    judge = gate(access)
+    admitted = judge.admit(said)
+    assert admitted is not None
+    assert admitted.addressed is (Addressed.MENTION if allowed else Addressed.ASIDE)
+    assert judge.refuses(said, admitted) is not allowed
+    assert judge.may(ANN, frozenset({"R1"})) is allowed
 
 
-def test_direct_messages_can_be_switched_off_and_know_no_channels() -> None:
+def test_direct_messages_can_be_switched_off_and_know_no_channels_or_roles() -> None:
     direct = replace(SAID, addressed=Addressed.DIRECT)
-    assert not Access(direct_messages=False).place(direct)
-    assert Access(channels=only("C9")).place(direct)
+    assert gate(Access(direct_messages=False)).admit(direct) is None
+    assert gate(Access(channels=only("C9"), roles=only("R9"))).admit(direct) == direct
 
 
-async def test_where_the_bot_does_not_work_nothing_is_recorded() -> None:
-    limiter = Patience()
-    assert await Gate(Access(channels=never("C1")), limiter).admit(SAID) == (None, "")
-    assert limiter.asked == 0
+def test_buttons_are_judged_by_the_person_alone_where_roles_are_unknown() -> None:
+    assert gate(Access(roles=only("R9"))).may(ANN)
+    assert not gate(Access(users=never("U1"))).may(ANN)
 
 
-async def test_who_gets_no_answer_is_told_once_and_still_kept() -> None:
-    gate = Gate(Access(users=never("U1")), Patience())
-    said, refusal = await gate.admit(SAID)
-    assert said is not None
-    assert (said.addressed, refusal) == (Addressed.ASIDE, NOT_FOR_YOU)
-    assert (await gate.admit(replace(SAID, addressed=Addressed.THREAD)))[1] == ""
+def test_where_the_bot_does_not_work_no_edit_calls_it() -> None:
+    edited = Edited(KEY, HELLO, Addressed.MENTION)
+    assert gate().edited(edited) == edited
+    assert gate(Access(channels=never("C1"))).edited(edited).addressed is Addressed.ASIDE
 
 
-async def test_who_asks_too_much_is_told_when_to_come_back() -> None:
-    said, refusal = await Gate(Access(), Patience(39.2)).admit(SAID)
-    assert said is not None
-    assert not said.answer
-    assert "40 seconds" in refusal
+async def test_no_limit_holds_up_an_admin() -> None:
+    limiter = Patience(39.0)
+    judge = Gate(Access(admins=frozenset({"U1"})), limiter)
+    assert await judge.wait_s(KEY, ANN) == 0
+    assert await judge.wait_s(KEY, Author("U2", "Joe")) == 39.0
+    assert limiter.asked == 1
 
 
-async def test_admins_and_asides_are_not_counted() -> None:
-    limiter = Patience(5)
-    gate = Gate(Access(admins=frozenset({"U1"})), limiter)
-    assert await gate.admit(SAID) == (SAID, "")
-    aside = replace(
-        SAID, addressed=Addressed.ASIDE, message=replace(SAID.message, author=Author("U2", "Joe"))
-    )
-    assert await gate.admit(aside) == (aside, "")
-    assert limiter.asked == 0
+def test_nobody_is_told_twice_within_a_minute() -> None:
+    clock = Clock()
+    judge = Gate(Access(), Patience(), clock)
+    told = [judge.worth_telling(KEY, who) for who in (ANN, ANN, Author("U2", "Joe"))]
+    clock.now = TOLD_S
+    assert [*told, judge.worth_telling(KEY, ANN)] == [True, False, True, True]
