@@ -1,8 +1,7 @@
 """A small core for tests of the Slack island: it remembers what it is told, and answers by a script."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
 
 from adapters.slack.platform import SlackPlatform
 from bot.domain import (
@@ -18,8 +17,9 @@ from bot.domain import (
     SessionKey,
     Turn,
 )
-from bot.errors import ArchiveUnavailable, LeaseLost
+from bot.errors import ArchiveUnavailable
 from bot.ports import Reply
+from tests.fakes.posts import FakeJournal
 
 
 class Marks:
@@ -37,32 +37,16 @@ class Marks:
         self.moved.set()
 
 
-@dataclass
-class Log:
-    """A `Journal` in memory."""
+class Log(FakeJournal):
+    """A journal in memory that tells when a position is written down."""
 
-    turn: Turn
-    intended: list[int] = field(default_factory=list)
-    positions: dict[int, int] = field(default_factory=dict)
-    lost: bool = False
-    written: asyncio.Event = field(default_factory=asyncio.Event)
-    """Some position is written down."""
-
-    def check(self) -> None:
-        if self.lost:
-            raise LeaseLost("the lease is lost")
-
-    async def intend(self, number: int) -> None:
-        self.check()
-        self.intended.append(number)
+    def __init__(self, turn: Turn) -> None:
+        super().__init__(turn)
+        self.written = asyncio.Event()
 
     async def posted(self, number: int, position: int) -> None:
-        self.check()
-        self.positions[number] = position
+        await super().posted(number, position)
         self.written.set()
-
-    async def unclaimed(self, positions: Sequence[int]) -> frozenset[int]:
-        return frozenset(positions) - set(self.positions.values())
 
 
 Script = Callable[[Reply, Said], Awaitable[Answer]]
@@ -138,7 +122,7 @@ class ScriptedCore:
     async def run(self, turn: Turn, said: Said) -> Log:
         """Run one turn by the script."""
         assert self.platform is not None
-        log = Log(turn, positions={p.number: p.position for p in turn.parts if p.position is not None})
+        log = Log(turn)
         reply = await self.platform.open_reply(log)
         answer = await self.script(reply, said)
         parts = await reply.finish(answer)
