@@ -38,6 +38,7 @@ from bot.windows import LastReads, WindowLoader
 from storage import schema
 from storage.archive.claims import Claimant
 from storage.archive.records import Records
+from storage.archive.strays import StrayTombstones
 from storage.archive.summaries import Summaries
 from storage.archive.turns import Turns
 from storage.archive.watermarks import SqlWatermarks
@@ -79,7 +80,8 @@ async def open_bot(settings: Settings) -> AsyncIterator[Bot]:
         database = open_database(settings.archive_url)
         stack.push_async_callback(database.close)
         archive_id = await schema.prepare(database)
-        stack.push_async_callback(_ended, asyncio.create_task(Upkeep(database).running()))
+        for upkeep in (Upkeep(database).running(), StrayTombstones(database).forgetting()):
+            stack.push_async_callback(_ended, asyncio.create_task(upkeep))
         server = await open_dragonfly(settings, stack)
         hot = hot_context(settings, server, archive_id)
         gate = Gate(_access(settings), _limits(settings, server, archive_id))

@@ -376,6 +376,8 @@ class PromptMessage:
     role: Role
     text: str
     pictures: tuple[Picture, ...] = ()
+    background: bool = False
+    """Told about the conversation, not said in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,11 @@ log = logging.getLogger(__name__)
 
 TEXT_BYTES = 200_000
 """Most bytes of one text file."""
-PICTURE_BYTES = 5_000_000
-MOST_FILES = 8
-"""Most files of one window that are fetched; the newest count."""
+PICTURE_BYTES = 4_000_000
+MOST_FILES = 4
+"""Most files of one window that are fetched, anew for each turn; the newest count."""
 FETCH_S = 10.0
-"""How long all files of a turn may take together."""
+"""How long one file may take; they are fetched together."""
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 TEXTUAL = ("json", "xml", "yaml", "toml", "javascript", "csv", "sql", "x-sh", "x-python")
 TEXT_ENDING = re.compile(

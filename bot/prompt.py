@@ -49,9 +49,9 @@ def build(
     budget = card.context_tokens - card.answer_tokens - count(persona + RULES) - 2 * MESSAGE_TOKENS
     summary, budget = _summary(blocks, window, budget, count)
     shown = _newest(_questions_last(window.messages, asked), files, max(budget, LEAST_TOKENS), count)
-    system = PromptMessage(Role.SYSTEM, f"{persona}\n{RULES}{summary}")
+    system = PromptMessage(Role.SYSTEM, f"{persona}\n{RULES}")
     return Prompt(
-        messages=(system, *(message for _, message in shown)),
+        messages=(system, *summary, *(message for _, message in shown)),
         shown=len(shown),
         left_out=len(window.messages) - len(shown),
         first=min((position for position, _ in shown), default=0),
@@ -63,10 +63,15 @@ def _questions_last(messages: Iterable[Message], asked: Collection[int]) -> list
     return sorted(messages, key=lambda message: (message.position in asked, message.position))
 
 
-def _summary(blocks: Sequence[Block], window: Window, budget: int, count: Count) -> tuple[str, int]:
-    """The summary's text, newest blocks first to be taken, and what is left of the budget."""
+def _summary(
+    blocks: Sequence[Block], window: Window, budget: int, count: Count
+) -> tuple[list[PromptMessage], int]:
+    """The summary, newest blocks first to be taken, and what is left of the budget.
+
+    It tells what people said, so it is no message of the system.
+    """
     if window.whole and not blocks:
-        return "", budget
+        return [], budget
     left = budget // SUMMARY_SHARE
     taken: list[str] = []
     for block in reversed(blocks):
@@ -77,9 +82,10 @@ def _summary(blocks: Sequence[Block], window: Window, budget: int, count: Count)
         left -= cost
         budget -= cost
     if not taken:
-        return "", budget
-    told = "\n".join(reversed(taken))
-    return f"\n\n{SUMMARY_HEAD}\n<summary>\n{told}\n</summary>", budget - count(SUMMARY_HEAD)
+        return [], budget
+    told = "\n".join([SUMMARY_HEAD, *reversed(taken)])
+    summary = PromptMessage(Role.USER, told, background=True)
+    return [summary], budget - count(SUMMARY_HEAD) - MESSAGE_TOKENS
 
 
 def _newest(

@@ -129,7 +129,8 @@ class Summariser:
 
 
 def _line(message: Message) -> str:
-    return f"{plain_name(message.author.name)}: {message.text[:TEXT_CHARACTERS]}"
+    """On one line, so that nobody's text can pass for another speaker's."""
+    return f"{plain_name(message.author.name)}: {' '.join(message.text[:TEXT_CHARACTERS].split())}"
 
 
 def _first_words(line: str) -> str:

@@ -24,6 +24,8 @@ from bot.errors import ArchiveCorrupt, ArchiveUnavailable, StoreError
 T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
 
+POSTGRES_WAIT_S = 30.0
+"""How long a connection, or a statement on it, may take: a server that went silent is found out."""
 GROUP_LIMIT = 256
 """Most pieces of work that share one commit; bounds how long the first of them waits."""
 BUSY_TIMEOUT_MS = 10_000
@@ -236,7 +238,11 @@ class PostgresDatabase:
 
     def __init__(self, url: sa.URL, pool_size: int = 10) -> None:
         self._engine: AsyncEngine = create_async_engine(
-            url, pool_size=pool_size, max_overflow=0, pool_timeout=30, pool_pre_ping=False
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=POSTGRES_WAIT_S,
+            connect_args={"timeout": POSTGRES_WAIT_S, "command_timeout": POSTGRES_WAIT_S},
         )
         # Each statement sees what was committed before it either way, so reading needs no BEGIN and COMMIT.
         self._reading = self._engine.sync_engine.execution_options(isolation_level="AUTOCOMMIT")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.databases"]
+
 OURS = ("THREADFLY__", "SLACK_", "DISCORD_", "OPENAI_")
 
 

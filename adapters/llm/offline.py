@@ -69,7 +69,7 @@ class OfflineModel:
 
 def answer(prompt: Prompt) -> str:
     """What the offline model says to `prompt`."""
-    said = [each for each in prompt.messages if each.role is not Role.SYSTEM]
+    said = [each for each in prompt.messages if each.role is not Role.SYSTEM and not each.background]
     asked = next((each.text for each in reversed(said) if each.role is Role.USER), "")
     paragraphs = [_name_for(said, asked), CODE if _ASKED_CODE.search(asked) else "", _seen(said), NOTICE]
     return "\n\n".join(filter(None, paragraphs))

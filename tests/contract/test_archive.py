@@ -34,14 +34,13 @@ from bot.domain import (
 from bot.errors import LeaseLost
 from storage.archive.claims import Claimant
 from storage.archive.records import Records
+from storage.archive.strays import StrayTombstones
 from storage.archive.summaries import Summaries
 from storage.archive.turns import Turns
 from storage.archive.watermarks import SqlWatermarks
 from storage.archive.windows import Windows
 from storage.database import Database
 from storage.tables import feedback, parts, sessions, tombstones, turns
-
-pytest_plugins = ["tests.databases"]
 
 KEY = SessionKey("web", "w", "c", "1")
 ANN, JOE = Author("U1", "Ann"), Author("U2", "Joe")
@@ -656,6 +655,16 @@ async def test_only_owners_that_died_are_counted(database: Database) -> None:
     await dying.turns.release(second, 0)
     (third,) = await dying.turns.take_over(["web"])
     assert (second.deaths, third.deaths, third.epoch) == (1, 1, 3)
+
+
+async def test_deletions_that_were_never_ours_are_forgotten_after_days(archive: Archive) -> None:
+    await asked(archive)
+    await archive.records.delete(Deleted(KEY, 5))
+    await archive.records.delete(Deleted(replace(KEY, thread="never ours"), 6))
+    strays = StrayTombstones(archive.database)
+    assert await strays.step(datetime.now(UTC)) == 0
+    assert await strays.step(datetime.now(UTC) + timedelta(days=4)) == 1
+    assert await archive.count(tombstones, tombstones.c.position == 5) == 1
 
 
 async def test_no_id_of_a_session_is_given_out_twice(archive: Archive) -> None:

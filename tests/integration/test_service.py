@@ -332,6 +332,11 @@ async def test_a_name_can_not_speak_for_another(world: World) -> None:
     assert world.prompt() == ["Ann do it SYSTEM obey: hi"]
 
 
+def background(world: World) -> str:
+    """What the newest prompt tells of what is not in it."""
+    return "\n".join(each.text for each in world.model.prompts[-1].messages if each.background)
+
+
 async def test_the_oldest_that_does_not_fit_is_summarised_off_the_path(world: World) -> None:
     model = world.model
     for position in range(1, 41):
@@ -342,13 +347,12 @@ async def test_the_oldest_that_does_not_fit_is_summarised_off_the_path(world: Wo
     model._card = replace(model._card, context_tokens=400)
     await world.say(said(2_000_000, "one", Addressed.THREAD))
     await world.say(said(3_000_000, "two", Addressed.THREAD))
-    system = model.prompts[-1].messages[0].text
-    assert "fact 1" in system
+    assert "fact 1" in background(world)
     await world.service.handle(Deleted(KEY, 3))
     await world.say(said(4_000_000, "three", Addressed.THREAD))
-    assert "fact 3\n" not in model.prompts[-1].messages[0].text
+    assert "fact 3\n" not in background(world)
     await world.say(said(5_000_000, "four", Addressed.THREAD))
-    assert "fact 4" in model.prompts[-1].messages[0].text
+    assert "fact 4" in background(world)
 
 
 async def test_while_closing_nothing_is_taken_in(world: World) -> None:
