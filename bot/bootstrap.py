@@ -23,10 +23,13 @@ from bot.answering import Answerer, Backfill
 from bot.commands import Offer
 from bot.datafolder import prepare_data_folder
 from bot.errors import StoreError
+from bot.finding import Recaller, Shelf
 from bot.gate import Gate
 from bot.greeting import greeting
+from bot.lookups import Lookups
 from bot.observing import Observer
 from bot.ports import HotContext, Platform, Watermarks
+from bot.recall import Recall
 from bot.remembering import ThreadMemory
 from bot.runner import Runner
 from bot.sections import Allowed, ModelEntry
@@ -37,6 +40,7 @@ from bot.turns import Keeper
 from bot.windows import LastReads, WindowLoader
 from storage import schema
 from storage.archive.claims import Claimant
+from storage.archive.passing import PassedOver
 from storage.archive.records import Records
 from storage.archive.strays import StrayTombstones
 from storage.archive.summaries import Summaries
@@ -48,6 +52,7 @@ from storage.dragonfly import Dragonfly
 from storage.embedded import EmbeddedServer
 from storage.hot import DragonflyContext, NoContext, ObservedHotContext
 from storage.limits import RateLimits
+from storage.search.finder import SqlFinder
 from storage.search.upkeep import Upkeep
 
 
@@ -90,8 +95,9 @@ async def open_bot(settings: Settings) -> AsyncIterator[Bot]:
         core = wire_service(settings, database, hot, model, metrics, reads, gate)
         windows, summaries = Windows(database), Summaries(database)
         platforms = open_platforms(
-            settings, SqlWatermarks(database), ThreadMemory(windows, hot, summaries, reads)
+            settings, SqlWatermarks(database), ThreadMemory(windows, hot, summaries, reads), core.recall
         )
+        core.recall.serve({each.name: each for each in platforms if isinstance(each, Shelf)})
         http = HttpServer(settings.http.host, settings.http.port, metrics.registry)
         for platform in platforms:
             if isinstance(platform, Serving):
@@ -167,6 +173,7 @@ class Core(NamedTuple):
     service: Service
     runner: Runner
     keeper: Keeper
+    recall: Recall
 
 
 def wire_service(
@@ -203,6 +210,7 @@ def wire_service(
         keeper=keeper,
         observer=observer,
     )
+    recall = open_recall(database)
     service = Service(
         gate=gate,
         records=records,
@@ -210,13 +218,22 @@ def wire_service(
         hot=hot,
         keeper=keeper,
         runner=runner,
+        lookups=Lookups(recall, PassedOver(database)),
         offer=offer,
         observer=observer,
     )
-    return Core(service, runner, keeper)
+    return Core(service, runner, keeper, recall)
 
 
-def open_platforms(settings: Settings, watermarks: Watermarks, memory: ThreadMemory) -> list[Platform]:
+def open_recall(database: Database) -> Recall:
+    """Recall over this archive; it serves no platform yet."""
+    finder = SqlFinder(database)
+    return Recall(finder, finder)
+
+
+def open_platforms(
+    settings: Settings, watermarks: Watermarks, memory: ThreadMemory, recall: Recaller
+) -> list[Platform]:
     """The platforms that are on, not yet connected."""
     platforms: list[Platform] = []
     if settings.slack_on:
@@ -225,7 +242,9 @@ def open_platforms(settings: Settings, watermarks: Watermarks, memory: ThreadMem
         platforms.append(_discord(settings, watermarks))
     if settings.playground_on:
         token = settings.web.token.get_secret_value()
-        platforms.append(WebPlatform(settings.data_dir, watermarks, memory=memory, token=token))
+        platforms.append(
+            WebPlatform(settings.data_dir, watermarks, memory=memory, recall=recall, token=token)
+        )
     return platforms
 
 

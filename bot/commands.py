@@ -50,6 +50,8 @@ class Offer:
 
 
 _CHOOSING = (Verb.MODEL, Verb.PERSONA)
+RECALL = "recall"
+"""Begins a question to the archive: any words may follow, and the answer is for the asker alone."""
 
 
 def parse(words: str) -> Command | None:
@@ -82,6 +84,18 @@ def heard(said: Said) -> Command | None:
     if outright or (command is not None and command.verb is Verb.STOP):
         return command
     return None
+
+
+def recalled(words: str) -> str | None:
+    """What follows the word `recall`, perhaps nothing; None if the words do not begin with it."""
+    first, *rest = words.strip().removeprefix("/").split(maxsplit=1) or [""]
+    return "".join(rest) if first.lower() == RECALL else None
+
+
+def lookup(said: Said) -> str | None:
+    """What to look up for who said this to the bot itself; None where nothing is to be."""
+    outright = said.addressed in (Addressed.MENTION, Addressed.DIRECT)
+    return recalled(said.message.text) if outright and not said.message.attachments else None
 
 
 def change(command: Command | None, offer: Offer) -> Change:

@@ -196,6 +196,13 @@ class Finder(Protocol):
         """`most` messages of a session; None if it is not there, or in none of `places`."""
 
 
+class Passing(Protocol):
+    """Where it is written down which messages are never archived."""
+
+    async def pass_over(self, key: SessionKey, position: int) -> bool:
+        """Keep that message out of the archive for good; whether this is the first time."""
+
+
 class Recaller(Protocol):
     """The door to recall, for platforms with buttons of their own below an answer."""
 
@@ -232,3 +239,11 @@ class Page:
     earlier: Bookmark | None
     """The page before this one; None on the first."""
     later: Bookmark | None
+
+
+@runtime_checkable
+class Showing(Protocol):
+    """A platform that can show a page better than as a text."""
+
+    async def show_found(self, question: Question, page: Page) -> None:
+        """Show it to who asked, alone, where they asked. Best effort."""

@@ -29,6 +29,7 @@ from bot.domain import (
 )
 from bot.errors import ArchiveUnavailable
 from bot.gate import Gate
+from bot.lookups import Lookups
 from bot.observing import Observer
 from bot.ports import HotContext, Platform, RecordStore, TurnStore
 from bot.runner import Runner
@@ -47,6 +48,7 @@ class Service:
         hot: HotContext,
         keeper: Keeper,
         runner: Runner,
+        lookups: Lookups,
         offer: Offer,
         observer: Observer,
     ) -> None:
@@ -56,6 +58,7 @@ class Service:
         self._hot = hot
         self._keeper = keeper
         self._runner = runner
+        self._lookups = lookups
         self._offer = offer
         self._observer = observer
         self._platforms: Mapping[str, Platform] = {}
@@ -83,6 +86,9 @@ class Service:
 
     async def order(self, order: Order) -> str:
         """The platforms' `Desk`: a command that is no message, answered to one person."""
+        if (lookup := commands.recalled(order.words)) is not None:
+            allowed = self._gate.may(order.by, order.groups)
+            return await self._lookups.text(order.by, order.key, lookup) if allowed else words.NOT_FOR_YOU
         command = commands.parse(order.words)
         if command is None or command.verb is commands.Verb.HELP:
             return words.HELP
@@ -102,6 +108,8 @@ class Service:
             return Receipt.IGNORED
         if self._gate.refuses(heard, said):
             self._tell(said.key, said.message.author, words.NOT_FOR_YOU)
+        if (lookup := commands.lookup(said)) is not None:
+            return await self._look_up(said, lookup)
         command = commands.heard(said)
         change = commands.change(command, self._offer)
         claimed_at = self._keeper.now()
@@ -118,6 +126,14 @@ class Service:
         if news:
             await self._hot.append(recorded.session_id, recorded.version, news)
         return recorded.receipt
+
+    async def _look_up(self, said: Said, lookup: str) -> Receipt:
+        """Answer who asked, alone; the thread goes on as if nothing had been said."""
+        key, message = said.key, said.message
+        if await self._lookups.is_new(key, message.position) and said.answer:
+            answering = self._lookups.tell(self._platforms[key.platform], message.author, key, lookup)
+            self._runner.do_later(answering)
+        return Receipt.KEPT
 
     async def _answer(self, turn: Turn, claimed_at: float, news: Sequence[Message]) -> Receipt:
         """Run a new turn, unless its asker has had as many answers as are allowed."""

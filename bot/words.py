@@ -12,6 +12,7 @@ Ask me anything: mention me, and I answer in a thread. In that thread just go on
 - `new`: begin afresh in this thread (nothing is deleted)
 - `model`: which model answers here; `model NAME` changes it
 - `persona`: how I answer here; `persona NAME` changes it
+- `recall`: where you talked with me; `recall WORDS` finds what was said, and only you see the answer
 - `stop`: stop the answer I am writing
 - `pause` and `resume`: let me be quiet in this thread, and call me back
 

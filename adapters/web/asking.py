@@ -8,9 +8,14 @@ from aiohttp import web
 
 from adapters.web.guard import Serve
 from adapters.web.news import NotThere, Refused, RoomUnavailable
-from adapters.web.room import MOST_PERSON_CHARS
+from adapters.web.room import MOST_PERSON_CHARS, Room
 from bot.errors import ThreadflyError
+from bot.finding import Bookmark
 
+MOST_SKIPPED = 10_000
+"""Hits that a bookmark may leave out."""
+LAST_STAMP = 32_503_680_000_000_000
+"""Microseconds until the year 3000."""
 MOST_JSON_BYTES = 2 * 1024 * 1024
 
 
@@ -64,6 +69,20 @@ def files_of(asked: Mapping[str, Any]) -> list[str]:
     """Ids of uploads; what is none is left out."""
     files = asked.get("files")
     return [id for id in files if isinstance(id, str)] if isinstance(files, list) else []
+
+
+def zone_of(asked: Mapping[str, Any]) -> str:
+    """The name of the reader's time zone, as their browser says it."""
+    zone = asked.get("zone")
+    return zone[:64] if isinstance(zone, str) else ""
+
+
+def bookmark_of(asked: Mapping[str, Any]) -> Bookmark:
+    """Which page is asked for."""
+    skip, as_of = number_of(str(asked.get("skip") or 0)), number_of(str(asked.get("as_of") or ""))
+    if skip is None or as_of is None or skip > MOST_SKIPPED or as_of > LAST_STAMP:
+        raise NotThere("There is no such page.")
+    return Bookmark(Room.time_of(as_of), skip)
 
 
 def root_of(asked: Mapping[str, Any]) -> int | None:

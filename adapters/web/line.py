@@ -117,7 +117,8 @@ class Line:
 
 
 def note_shown(note: Note) -> Shown:
-    return {"number": note.number, "channel": note.channel, "root": note.root, "text": note.text}
+    shown: Shown = {"number": note.number, "channel": note.channel, "root": note.root, "text": note.text}
+    return shown if note.found is None else shown | {"found": note.found}
 
 
 def _name(news: News) -> object:

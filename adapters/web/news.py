@@ -1,7 +1,8 @@
 """What the room tells: its news to whoever listens, and its refusals to whoever asked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from adapters.web.ledger import Post, Tally
 
@@ -44,6 +45,8 @@ class Note:
     channel: str
     root: int | None
     text: str
+    found: Mapping[str, Any] | None = None
+    """A page of recall, which the reader can leaf through; the text is then its first sentence."""
 
 
 News = Posted | Working | Note

@@ -19,9 +19,11 @@ from adapters.web.posts import RoomPosts, ours
 from adapters.web.pump import Pump
 from adapters.web.room import Room
 from adapters.web.server import Pages
+from adapters.web.shelf import CastShelf, shown_page
 from adapters.web.translate import PLATFORM, WORKSPACE, key_of, messages_of, root_of
 from bot.domain import Attachment, Author, Button, History, Message, Order, Pressed, SessionKey
 from bot.errors import ArchiveUnavailable, PlatformForbidden, ThreadflyError
+from bot.finding import Bookmark, Excerpt, Known, Page, Question, Readable, Recaller, Side
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ COMMANDS: Mapping[str, str] = {
     "stop": "stop the answer that is being written",
     "pause": "let people talk; Threadfly keeps quiet, and keeps listening",
     "resume": "answer again",
+    "recall": "find what was said; only you see the answer",
     "model": "choose the model for this thread",
     "persona": "choose the persona for this thread",
 }
@@ -57,6 +60,7 @@ class WebPlatform:
         watermarks: Watermarks,
         *,
         memory: Memory | None = None,
+        recall: Recaller | None = None,
         token: str = "",
         bot_name: str = "threadfly",
         cast: Cast | None = None,
@@ -65,6 +69,8 @@ class WebPlatform:
     ) -> None:
         self.room = Room(data_dir / "playground.db", cast or Cast.of(bot_name), now)
         self._watermarks = watermarks
+        self._recall = recall
+        self._shelf = CastShelf(self.room.cast)
         self._pages = Pages(self.room, self, memory, Guard(token), commands)
         self._handler: Handler | None = None
         self._desk: Desk | None = None
@@ -81,10 +87,6 @@ class WebPlatform:
         pages, which the server would otherwise wait for.
         """
         return self._pages.routes()
-
-    def may_read(self, person: str, channel: str) -> bool:
-        """Whether that person can open the channel: the playground's own rule, for recall."""
-        return self.room.cast.may_read(person, channel)
 
     async def open(self, handler: Handler, desk: Desk) -> None:
         """Open the room and catch up. Raises `PlatformUnavailable` when its file is unusable."""
@@ -151,6 +153,18 @@ class WebPlatform:
     async def tell(self, key: SessionKey, to: Author, text: str) -> None:
         self.room.note(to.id, key.channel, root_of(key), text)
 
+    # Looking things up.
+
+    async def places(self, asker: Author, at: SessionKey, known: Known) -> Readable:
+        return await self._shelf.places(asker, at, known)
+
+    async def link(self, key: SessionKey, position: int) -> str:
+        return await self._shelf.link(key, position)
+
+    async def show_found(self, question: Question, page: Page) -> None:
+        at = question.at
+        self.room.note(question.by.id, at.channel, root_of(at), page.lead, shown_page(page))
+
     # What the pages need of the guest.
 
     async def pressed(self, post: Post, button: Button, by: str) -> str:
@@ -174,6 +188,18 @@ class WebPlatform:
         except ThreadflyError as exc:
             log.warning("a command failed", extra={"event": "order_failed", "session": str(key)})
             return str(exc)
+
+    async def recalled(
+        self, by: str, at: SessionKey, words: str, zone: str, mark: Bookmark | None
+    ) -> Page | str:
+        """What somebody looks for, or a sentence."""
+        question = Question(self._author(by), at, words, zone)
+        return NOT_OPEN if self._recall is None else await self._recall.ask(question, mark)
+
+    async def looked(self, by: str, at: SessionKey, key: SessionKey, side: Side) -> Excerpt | str:
+        """A part of a conversation, or a sentence."""
+        question = Question(self._author(by), at, "")
+        return NOT_OPEN if self._recall is None else await self._recall.look(question, key, side)
 
     def _author(self, person: str) -> Author:
         return Author(person, self.room.cast.name_of(person))

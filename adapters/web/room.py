@@ -9,11 +9,11 @@ import functools
 import re
 import secrets
 import sqlite3
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from adapters.web.cast import Cast, Channel, Kind
 from adapters.web.ledger import File, Ledger, Mark, Post, Tally
@@ -172,10 +172,12 @@ class Room:
         """Show for some seconds that the bot is at work."""
         self._tell_all(Working(channel, root))
 
-    def note(self, to: str, channel: str, root: int | None, text: str) -> None:
-        """Show a sentence to one person."""
+    def note(
+        self, to: str, channel: str, root: int | None, text: str, found: Mapping[str, Any] | None = None
+    ) -> None:
+        """Show a sentence, or what was found, to one person."""
         self._notes += 1
-        self._tell_all(Note(self._notes, to, channel, root, text))
+        self._tell_all(Note(self._notes, to, channel, root, text, found))
 
     # What anybody reads. Who may is for the caller to ask `place`.
 

@@ -7,11 +7,22 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import resources
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiohttp import web
 
-from adapters.web.asking import body_of, files_of, json_of, kindly, number_of, position_of, root_of, text_of
+from adapters.web.asking import (
+    body_of,
+    bookmark_of,
+    files_of,
+    json_of,
+    kindly,
+    number_of,
+    position_of,
+    root_of,
+    text_of,
+    zone_of,
+)
 from adapters.web.cast import Kind
 from adapters.web.guard import Guard, Serve
 from adapters.web.ledger import File, Post
@@ -19,15 +30,18 @@ from adapters.web.line import Line, note_shown
 from adapters.web.memory import Memory
 from adapters.web.news import News, Note, NotThere, Posted, Refused, RoomUnavailable
 from adapters.web.room import MOST_FILE_BYTES, MOST_FILES, MOST_PERSON_CHARS, Room
+from adapters.web.shelf import shown_excerpt, shown_page
 from adapters.web.showing import file_response, shown_channel, shown_file, shown_post
 from adapters.web.translate import DIRECT_THREAD, PLATFORM, WORKSPACE
 from adapters.web.words import clean, command
 from bot.domain import Button, SessionKey
+from bot.finding import Bookmark, Excerpt, Page, Side
 
 PAGE = 50
 MOST_NOTES = 30
 """Notes for each person that a page which is loaded again still shows."""
-_PLACELESS = frozenset({"help"})
+RECALL = "recall"
+_PLACELESS = frozenset({"help", RECALL})
 """Commands that make sense outside of a thread."""
 _OPINIONS = frozenset({Button.GOOD, Button.BAD})
 
@@ -38,6 +52,12 @@ class Guest(Protocol):
     async def pressed(self, post: Post, button: Button, by: str) -> str: ...
 
     async def ordered(self, key: SessionKey, by: str, words: str) -> str: ...
+
+    async def recalled(
+        self, by: str, at: SessionKey, words: str, zone: str, mark: Bookmark | None
+    ) -> Page | str: ...
+
+    async def looked(self, by: str, at: SessionKey, key: SessionKey, side: Side) -> Excerpt | str: ...
 
 
 class Pages:
@@ -70,6 +90,8 @@ class Pages:
             route("PATCH", "/api/post/{position}", self._edit),
             route("DELETE", "/api/post/{position}", self._delete),
             route("POST", "/api/post/{position}/press", self._press),
+            route("POST", "/api/recall/{channel}", self._leaf),
+            route("POST", "/api/recall/{channel}/look", self._read_on),
             route("POST", "/api/files", self._upload),
             route("GET", "/files/{id}", self._file),
             route("GET", "/api/memory/{channel}/{thread}", self._look),
@@ -170,13 +192,13 @@ class Pages:
         text, files = text_of(asked), files_of(asked)
         order = command(clean(text))
         if order is not None and not files:
-            return await self._order(me, channel, root, *order)
+            return await self._order(me, channel, root, *order, zone_of(asked))
         nonce = str(asked.get("nonce") or "")[:64]
         post = await self._room.say(me, channel, root, text, files, nonce)
         return web.json_response({"post": shown_post(Posted(post, None), me)})
 
     async def _order(
-        self, me: str, channel: str, root: int | None, word: str, rest: str
+        self, me: str, channel: str, root: int | None, word: str, rest: str, zone: str
     ) -> web.StreamResponse:
         place = self._room.place(me, channel)
         direct = place.kind is Kind.DIRECT
@@ -185,12 +207,53 @@ class Pages:
             text = f"I don't know /{word}. There are {known}."
         elif root is None and not direct and word not in _PLACELESS:
             text = f"/{word} is about one thread: open a thread, and type it there."
+        elif word == RECALL:
+            found = await self._guest.recalled(me, _key(channel, root), rest, zone, None)
+            if isinstance(found, Page):
+                self._room.note(me, channel, root, found.lead, shown_page(found))
+                return web.json_response({"noted": True})
+            text = found
         else:
-            thread = DIRECT_THREAD if root is None else str(root)
-            key = SessionKey(PLATFORM, WORKSPACE, channel, thread)
-            text = await self._guest.ordered(key, me, f"{word} {rest}".strip())
+            text = await self._guest.ordered(_key(channel, root), me, f"{word} {rest}".strip())
         self._room.note(me, channel, root, text)
         return web.json_response({"noted": True})
+
+    # What was found.
+
+    async def _leaf(self, request: web.Request) -> web.StreamResponse:
+        """Another page of what somebody asked here."""
+        me, at, asked = await self._asked_again(request)
+        words = asked.get("words")
+        if not isinstance(words, str):
+            raise Refused("The words must be a string.")
+        mark = bookmark_of(asked)
+        found = await self._guest.recalled(me, at, words, zone_of(asked), mark)
+        if not isinstance(found, Page):
+            raise Refused(found)
+        return web.json_response({"found": shown_page(found)})
+
+    async def _read_on(self, request: web.Request) -> web.StreamResponse:
+        """A part of a conversation in which something was found."""
+        me, at, asked = await self._asked_again(request)
+        channel, thread = asked.get("of_channel"), asked.get("of_thread")
+        position = number_of(str(asked.get("position") or ""))
+        step = asked.get("step", 0)
+        if not isinstance(channel, str) or not isinstance(thread, str) or position is None:
+            raise NotThere("There is no such conversation.")
+        if step not in {-1, 0, 1}:
+            raise Refused("A step is -1, 0 or 1.")
+        key = SessionKey(PLATFORM, WORKSPACE, channel, thread)
+        excerpt = await self._guest.looked(me, at, key, Side(position, step))
+        if not isinstance(excerpt, Excerpt):
+            raise NotThere(excerpt)
+        return web.json_response({"part": shown_excerpt(excerpt, position)})
+
+    async def _asked_again(self, request: web.Request) -> tuple[str, SessionKey, dict[str, Any]]:
+        """Who asks, where, and what else the request says."""
+        me, channel = self._person(request), request.match_info["channel"]
+        self._room.place(me, channel)
+        asked = await json_of(request)
+        return me, _key(channel, root_of(asked)), asked
 
     async def _edit(self, request: web.Request) -> web.StreamResponse:
         text = text_of(await json_of(request))
@@ -241,6 +304,11 @@ class Pages:
         if person not in self._room.cast.people:
             raise NotThere("Nobody here has that name.")
         return person
+
+
+def _key(channel: str, root: int | None) -> SessionKey:
+    """The session of a thread, or what stands for one where somebody types into a channel."""
+    return SessionKey(PLATFORM, WORKSPACE, channel, DIRECT_THREAD if root is None else str(root))
 
 
 def _static_files() -> dict[str, tuple[bytes, str]]:

@@ -23,20 +23,24 @@ from bot.domain import (
     Usage,
 )
 from bot.gate import Gate
+from bot.lookups import Lookups
 from bot.observing import TurnEnd
 from bot.ports import Desk, Handler, HotContext, Journal, Platform, Reply
+from bot.recall import Recall
 from bot.runner import Runner
 from bot.service import Service
 from bot.summary import Summariser
 from bot.turns import Keeper, monotonic
 from bot.windows import LastReads, WindowLoader
 from storage.archive.claims import Claimant
+from storage.archive.passing import PassedOver
 from storage.archive.records import Records
 from storage.archive.summaries import Summaries
 from storage.archive.turns import Turns
 from storage.archive.windows import Windows
 from storage.database import Database
 from storage.limits import RateLimits
+from storage.search.finder import SqlFinder
 
 
 class Unobserved:
@@ -200,6 +204,8 @@ class Process:
             keeper=self.keeper,
             observer=observer,
         )
+        finder = SqlFinder(database)
+        self.recall = Recall(finder, finder)
         self.service = Service(
             gate=Gate(Access(), RateLimits(None, "a", "none", "none")),
             records=self.records,
@@ -207,6 +213,7 @@ class Process:
             hot=hot,
             keeper=self.keeper,
             runner=self.runner,
+            lookups=Lookups(self.recall, PassedOver(database)),
             offer=offer,
             observer=observer,
         )

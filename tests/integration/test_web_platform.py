@@ -36,6 +36,7 @@ from bot.domain import (
     Speaker,
 )
 from bot.errors import PlatformForbidden, PlatformUnavailable, PostGone
+from bot.finding import Known
 from bot.ports import Reply
 from tests.fakes.playground import WAIT_S, Core, Marks, now, opened, page_server, served, turn_of
 from tests.fakes.posts import FakeJournal
@@ -49,6 +50,10 @@ def key(thread: int | str, channel: str = "general") -> SessionKey:
 
 def said(event: Event) -> bool:
     return isinstance(event, Said)
+
+
+class Unknown(Known):
+    """An archive that need not be asked."""
 
 
 async def silent(core: Core, reply: Reply, said: Said) -> None:
@@ -357,13 +362,16 @@ async def test_who_is_not_a_member_finds_no_such_channel(tmp_path: Path, path: s
     assert channels == ["general", "random", "dm-joe"]
 
 
-async def test_may_read_follows_membership(tmp_path: Path) -> None:
+async def test_what_may_be_looked_up_follows_membership(tmp_path: Path) -> None:
     async with opened(tmp_path, Core(silent)) as platform:
-        assert platform.may_read("mei", "secret-plans")
-        assert not platform.may_read("joe", "secret-plans")
-        assert not platform.may_read("mei", "dm-ann")
-        assert not platform.may_read("nobody", "general")
-        assert not platform.may_read("mei", "nowhere")
+        at = key("main", "dm-mei")
+        mei = await platform.places(Author("mei", "Mei"), at, Unknown())
+        joe = await platform.places(Author("joe", "Joe"), at, Unknown())
+        nobody = await platform.places(Author("nobody", "Nobody"), key("main"), Unknown())
+    assert [place.channel for place in mei.shared] == ["general", "random"]
+    assert list(mei.private.values()) == ["#secret-plans", "direct messages"]
+    assert [place.channel for place in joe.private] == ["dm-joe"]
+    assert (mei.direct, nobody.direct, nobody.shared, nobody.private) == (True, False, {}, {})
 
 
 async def test_the_socket_tells_nobody_of_places_that_they_may_not_read(tmp_path: Path) -> None:

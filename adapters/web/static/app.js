@@ -35,14 +35,15 @@ class App {
     await this.follow();
   }
 
-  /** Show what the address names: #/channel or #/channel/thread. */
+  /** Show what the address names: #/channel, #/channel/thread or #/channel/thread/message. */
   async follow() {
-    const [, channel, root] = location.hash.split("/");
+    const [, channel, root, message] = location.hash.split("/");
     const place = this.room.channels.get(channel) ?? [...this.room.channels.values()][0];
     const position = place.id === channel && place.kind !== "direct" && /^\d+$/.test(root ?? "") ? Number(root) : null;
     document.body.dataset.pane = position ? "thread" : this.atSide ? "side" : "main";
     await Promise.all([this.showChannel(place), this.showThread(place, position)]);
     this.showChannels();
+    if (place.id === channel && /^\d+$/.test(message ?? "")) await (this.beside ?? this.pane).list.reveal(Number(message));
     document.title = `${place.kind === "direct" ? place.name : `#${place.name}`} · Threadfly playground`;
   }
 

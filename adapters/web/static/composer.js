@@ -113,7 +113,8 @@ export class Composer {
     try {
       const ids = [];
       for (const file of files) ids.push(await this.upload(file));
-      const json = { text, root: this.pane.root, files: ids, nonce: act };
+      const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+      const json = { text, root: this.pane.root, files: ids, nonce: act, zone };
       const { post } = await this.room.call("POST", `/api/posts/${this.pane.channel.id}`, { json });
       if (post) this.pane.sent(post);
     } catch (error) {

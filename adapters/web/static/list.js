@@ -44,6 +44,17 @@ export class PostList {
     this.scroller.scrollTop += this.scroller.scrollHeight - height;
   }
 
+  /** Bring one message into sight, as far back as it may be, and let it shine for a moment. */
+  async reveal(position) {
+    while (!this.items.has(position) && !this.more.hidden && Math.min(...this.items.keys()) > position) await this.loadEarlier();
+    const item = this.items.get(position);
+    if (!item) return;
+    this.following = false;
+    item.scrollIntoView({ block: "center" });
+    item.classList.remove("revealed");
+    requestAnimationFrame(() => item.classList.add("revealed"));
+  }
+
   /** Show what a post reads now. */
   show(post, mine) {
     const follow = mine || this.nearEnd();

@@ -4,6 +4,7 @@ import { avatar, h, icon, iconButton } from "./dom.js";
 import { Composer } from "./composer.js";
 import { PostList } from "./list.js";
 import { MemoryPanel } from "./memory.js";
+import { Found } from "./recall.js";
 
 export class Pane {
   /** `root` is null for the channel itself; `app` opens and closes things. */
@@ -80,7 +81,7 @@ export class Pane {
       avatar(this.room.bot.id, this.room),
       h("div", { class: "content" },
         h("header", { class: "byline" }, h("strong", {}, this.room.bot.name), h("span", { class: "badge" }, "bot"), h("span", { class: "only" }, "Only you can see this")),
-        h("p", { class: "note-text" }, note.text)),
+        note.found ? new Found(this, note.found).element : h("p", { class: "note-text" }, note.text)),
       iconButton("close", "Dismiss", dismiss),
     );
     this.list.list.append(item);
