@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -107,13 +107,15 @@ class Dragonfly:
             ) from None
         self._room = asyncio.Semaphore(connections)
 
-    async def run(self, script: Script, key: str, *arguments: str | bytes | int) -> Any:
-        """Run `script`, which may touch `key` alone. One round trip where the server knows it."""
+    async def run(self, script: Script, keys: str | Sequence[str], *arguments: str | bytes | int) -> Any:
+        """Run `script`, which may touch `keys` alone (of one hash tag). One round trip where it is known."""
+        touched = [keys] if isinstance(keys, str) else keys
+        rest = (len(touched), *touched, *arguments)
         try:
-            return await self.command("EVALSHA", script.sha, 1, key, *arguments)
+            return await self.command("EVALSHA", script.sha, *rest)
         except NoScriptError:
             pass
-        return await self.command("EVAL", script.source, 1, key, *arguments)
+        return await self.command("EVAL", script.source, *rest)
 
     async def command(self, *command: str | bytes | int) -> Any:
         """Send one command. Raises `Away`; `NoScriptError` where it names an unknown script."""

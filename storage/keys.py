@@ -31,9 +31,9 @@ class Keys:
         """
         return self._of_session(session_id, f"w{limit}")
 
-    def count(self, name: str) -> str:
-        """How often something was done in a window of time."""
-        return f"threadfly:{SCHEMA}:{{{self.archive_id}:{name}}}:n"
+    def count(self, place: str, who: str) -> str:
+        """How often somebody (for "": everybody) asked in a window of time; those of a place go together."""
+        return f"threadfly:{SCHEMA}:{{{self.archive_id}:{place}}}:n:{who}"
 
     def _of_session(self, session_id: int, name: str) -> str:
         return f"threadfly:{SCHEMA}:{{{self.archive_id}:{session_id}}}:{name}"
