@@ -240,9 +240,10 @@ class Pages:
         step = asked.get("step", 0)
         if not isinstance(channel, str) or not isinstance(thread, str) or position is None:
             raise NotThere("There is no such conversation.")
-        if step not in {-1, 0, 1}:
+        if step not in (-1, 0, 1):
             raise Refused("A step is -1, 0 or 1.")
-        key = SessionKey(PLATFORM, WORKSPACE, channel, thread)
+        self._room.place(me, channel)
+        key = _key(channel, None if thread == DIRECT_THREAD else number_of(thread))
         excerpt = await self._guest.looked(me, at, key, Side(position, step))
         if not isinstance(excerpt, Excerpt):
             raise NotThere(excerpt)

@@ -1,0 +1,60 @@
+"""Looking things up in the playground's page, in a real browser, with a whole bot behind it."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, expect
+
+from bot.recall import PAGE
+from tests.acceptance.browser import browser, context, page
+from tests.fakes.remembering import Playground, remembering
+
+__all__ = ["browser", "context", "page"]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def playground(tmp_path: Path) -> AsyncIterator[Playground]:
+    async with remembering(tmp_path) as playground:
+        yield playground
+
+
+async def ask(page: Page, words: str) -> None:
+    box = page.get_by_role("combobox", name="Message #general")
+    await box.fill(f"/recall {words}")
+    await page.keyboard.press("Enter")
+
+
+async def test_one_looks_something_up_reads_on_and_goes_there(page: Page, playground: Playground) -> None:
+    root = await playground.say("mei", "general", "@threadfly <b>the</b> login page is slow")
+    await playground.platform.room.say("joe", "general", root, "@threadfly really?")
+    await page.goto(playground.url)
+    await ask(page, "login pages")
+    found = page.get_by_role("region", name="What was found")
+    await expect(found.get_by_role("heading")).to_have_text("1 conversation for “login pages”")
+    await expect(found.locator("mark")).to_have_text(["login", "page"])
+    await expect(found.locator(".line.is-hit")).to_contain_text("<b>the</b> login page is slow")
+    await found.get_by_role("button", name="Read here").click()
+    await expect(found.locator(".line", has_text="really?")).to_be_visible()
+    await found.get_by_role("button", name="All hits").click()
+    await found.get_by_role("link", name="Go to the message").click()
+    await expect(page).to_have_url(re.compile(rf"#/general/{root}/{root}$"))
+    await expect(page.locator("#thread .revealed")).to_contain_text("login page is slow")
+
+
+async def test_one_leafs_back_and_forth(page: Page, playground: Playground) -> None:
+    for n in range(PAGE + 1):
+        await playground.say("mei", "general", f"@threadfly tea number {n}")
+    await page.goto(playground.url)
+    await ask(page, "tea")
+    found = page.get_by_role("region", name="What was found")
+    await expect(found.locator(".hit")).to_have_count(PAGE)
+    await expect(found.get_by_role("button", name="Previous")).to_have_count(0)
+    await found.get_by_role("button", name="Next").click()
+    await expect(found.locator(".hit")).to_have_count(1)
+    await expect(found.get_by_role("button", name="Next")).to_have_count(0)
+    await found.get_by_role("button", name="Previous").click()
+    await expect(found.locator(".hit")).to_have_count(PAGE)
