@@ -51,11 +51,11 @@ class Database(Protocol):
 
 @contextlib.contextmanager
 def our_errors() -> Iterator[None]:
-    """The driver's errors as ours. Constraint violations are bugs, and pass as they are."""
+    """The driver's errors as ours."""
     try:
         yield
-    except exc.IntegrityError:
-        raise
+    except exc.IntegrityError as error:
+        raise _refused(error) from error
     except exc.DatabaseError as error:
         raise _translated(error) from error
     except (OSError, exc.InterfaceError, exc.TimeoutError) as error:
@@ -76,6 +76,12 @@ def _translated(error: exc.DatabaseError) -> StoreError:
     if "readonly" in said or "unable to open" in said:
         return ArchiveUnavailable("The archive's file can't be written. Check the rights of the data folder.")
     return ArchiveUnavailable("The archive did not take part of the work. It will be tried again.")
+
+
+def _refused(error: exc.IntegrityError) -> StoreError:
+    """A bug of ours, or a race that was lost too often: nothing is kept, and whoever asked asks again."""
+    rule, *_ = str(error.orig).splitlines()  # the lines after it may quote values, which are people's words
+    return ArchiveUnavailable(f"The archive refused what would break a rule of its own: {rule}")
 
 
 class _Job(NamedTuple):
