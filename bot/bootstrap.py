@@ -17,7 +17,9 @@ from adapters.llm.offline import OfflineModel
 from adapters.llm.roster import Roster
 from adapters.llm.tokens import count
 from adapters.metrics import Metrics
+from adapters.web.cast import Cast
 from adapters.web.platform import WebPlatform
+from adapters.web.shelf import CastShelf
 from bot.access import Access, Lists
 from bot.answering import Answerer, Backfill
 from bot.commands import Offer
@@ -30,6 +32,7 @@ from bot.lookups import Lookups
 from bot.observing import Observer
 from bot.ports import HotContext, Platform, Watermarks
 from bot.recall import Recall
+from bot.recall_table import Lookup
 from bot.remembering import ThreadMemory
 from bot.runner import Runner
 from bot.sections import Allowed, ModelEntry
@@ -107,7 +110,9 @@ async def open_bot(settings: Settings) -> AsyncIterator[Bot]:
         await http.open()
         await _open_doors(settings, core, platforms, stack)
         names = [platform.name.capitalize() for platform in platforms if platform.name != "web"]
-        yield Bot(greeting(http.url, names, settings.playground_on, not settings.models))
+        yield Bot(
+            greeting(http.url, names, settings.playground_on, "" if settings.models else settings.llm.model)
+        )
 
 
 async def open_dragonfly(settings: Settings, stack: AsyncExitStack) -> Dragonfly | None:
@@ -229,6 +234,21 @@ def open_recall(database: Database) -> Recall:
     """Recall over this archive; it serves no platform yet."""
     finder = SqlFinder(database)
     return Recall(finder, finder)
+
+
+@asynccontextmanager
+async def open_lookup(settings: Settings) -> AsyncIterator[Lookup]:
+    """The archive, to be looked up by an operator beside a bot that may be running."""
+    prepare_data_folder(settings.data_dir)
+    database = open_database(settings.archive_url)
+    try:
+        await schema.prepare(database)
+        finder = SqlFinder(database)
+        recall = Recall(finder, finder)
+        recall.serve({"web": CastShelf(Cast.of())})
+        yield Lookup(recall, finder.everywhere)
+    finally:
+        await database.close()
 
 
 def open_platforms(

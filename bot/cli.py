@@ -14,6 +14,8 @@ from bot.errors import SettingsError, ThreadflyError
 
 if TYPE_CHECKING:
     from bot.doctor import Finding
+    from bot.finding import Page
+    from bot.recall_table import Asker
     from bot.settings import Settings
 
 FAILED, WRONG_SETTINGS = 1, 2
@@ -149,6 +151,41 @@ def _show(findings: "Sequence[Finding]") -> None:
         cells = (finding.what, finding.tried, finding.came_back, finding.to_do)
         table.add_row(mark, *(Text(cell) for cell in cells))
     console.print(table)
+
+
+@app.command()
+def recall(
+    context: typer.Context,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(help="What to find, as after `recall` in a chat; nothing: the newest."),
+    ] = None,
+    as_: Annotated[
+        str, typer.Option("--as", help="Only what this person may read.", metavar="PLATFORM:WORKSPACE:USER")
+    ] = "",
+    all_: Annotated[bool, typer.Option("--all", help="Whatever is in the archive.")] = False,
+    page: Annotated[int, typer.Option(min=1, help="Which page of the hits.")] = 1,
+) -> None:
+    """Find what was said, as somebody may read it or in everything."""
+    from bot.recall_table import asker, show
+
+    if all_ == bool(as_):
+        raise typer.BadParameter("choose one: --as PLATFORM:WORKSPACE:USER, or --all")
+    by = asker(as_) if as_ else None
+    if as_ and by is None:
+        raise typer.BadParameter("whom --as names has three parts, such as web:playground:ann")
+    answer = asyncio.run(_recall(_settings(context), by, " ".join(words or ()), page))
+    if isinstance(answer, str):
+        typer.echo(answer)
+        raise typer.Exit(FAILED)
+    show(answer, None if sys.stdout.isatty() else PIPED_WIDTH)
+
+
+async def _recall(settings: "Settings", by: "Asker | None", words: str, page: int) -> "Page | str":
+    from bot.bootstrap import open_lookup
+
+    async with open_lookup(settings) as lookup:
+        return await lookup.find(by, words, page)
 
 
 manifest = typer.Typer(help="Print what a platform wants to know of the app.", no_args_is_help=True)

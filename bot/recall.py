@@ -55,6 +55,14 @@ class Recall:
         readable = await shelf.places(question.by, question.at, self._known)
         return await self.within(readable, question, bookmark)
 
+    async def ask_as(self, question: Question, bookmark: Bookmark | None = None) -> Page | str:
+        """As `ask`, as if it was asked in a direct message. For operators alone."""
+        shelf = self._shelves.get(question.at.platform)
+        if shelf is None:
+            return words.NOT_HERE
+        readable = await shelf.places(question.by, question.at, self._known)
+        return await self.within(replace(readable, direct=True), question, bookmark)
+
     async def within(
         self, readable: Readable, question: Question, bookmark: Bookmark | None = None
     ) -> Page | str:
@@ -69,7 +77,7 @@ class Recall:
             return narrowed
         mark = bookmark or Bookmark(self._now())
         search = Search(
-            MINE if query == Query() else query,
+            MINE if query == Query() and question.by.id else query,
             frozenset(narrowed),
             question.by.id,
             question.at,

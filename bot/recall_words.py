@@ -42,7 +42,7 @@ def unknown_channel(name: str, names: Collection[str]) -> str:
 
 def lead(query: Query, found: Hits, asked: str) -> str:
     """What was found, in a sentence."""
-    what = f"for “{_short(asked)}”" if query != Query() and asked.strip() else "with you"
+    what = f"for “{_short(asked)}”" if asked.strip() else "with you" if query.people else "in the archive"
     if not found.total:
         return f"I found nothing {what}."
     many = f"{found.total}{'' if found.whole else ' or more'}"

@@ -1,5 +1,6 @@
 """The command line, as a process of its own."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -7,11 +8,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from bot import VERSION
+from bot.domain import Addressed, Author, Message, Said, SessionKey
+from storage.archive.claims import Claimant
+from storage.archive.records import Records
+from tests.databases import opened
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 60
@@ -132,7 +138,7 @@ def test_a_port_in_use_is_one_line_and_exit_code_1(folder: Path) -> None:
         told = threadfly("run", THREADFLY__HTTP__PORT=str(port))
     assert (told.returncode, told.stdout) == (1, "")
     assert told.stderr == (
-        f"threadfly: port {port} on 127.0.0.1 is taken by another program; "
+        f"threadfly: port {port} on 127.0.0.1 is taken, perhaps by another Threadfly; "
         "set http.port to another one (0: any)\n"
     )
 
@@ -193,3 +199,46 @@ def test_a_bug_is_told_by_its_place_alone(folder: Path) -> None:
     (line,) = told.stderr.splitlines()
     assert line.startswith("threadfly: this is a bug in Threadfly, please report it: RuntimeError at ")
     assert "sesame" not in line
+
+
+def test_an_operator_looks_the_archive_up_as_somebody_or_in_everything(folder: Path) -> None:
+    asyncio.run(_talked(folder))
+    everything = threadfly("recall", "--all", "albatross")
+    assert (everything.returncode, everything.stdout.count("albatross flies")) == (0, 2)
+    assert "#secret-plans" in everything.stdout
+    assert "2 conversations for “albatross”" in everything.stdout
+    as_joe = threadfly("recall", "--as", "web:playground:joe", "albatross", "in:#general")
+    assert "the albatross flies low" in as_joe.stdout
+    assert "secret" not in threadfly("recall", "--as", "web:playground:joe", "albatross").stdout
+    assert "secret" in threadfly("recall", "--as", "web:playground:mei", "albatross").stdout
+    assert "2 conversations in the archive" in threadfly("recall", "--all").stdout
+
+
+async def _talked(folder: Path) -> None:
+    """Two things were said, one of them in private."""
+    (folder / "data").mkdir(mode=0o700)
+    async with opened(f"sqlite+aiosqlite:///{folder}/data/threadfly.db") as database:
+        records = Records(database, Claimant("one", 60))
+        for position, channel, text in (
+            (1_000_000, "general", "the albatross flies low"),
+            (2_000_000, "secret-plans", "the albatross flies high"),
+        ):
+            key = SessionKey("web", "playground", channel, str(position))
+            message = Message(position, Author("ann", "Ann"), text, datetime(2026, 3, 2, 9, tzinfo=UTC))
+            await records.record(Said(key, message, Addressed.MENTION, answer=False))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ((), "choose one"),
+        (("--all", "--as", "web:playground:ann"), "choose one"),
+        (("--as", "ann"), "three parts"),
+        (("--as", "slack:T1:U1", "tea"), "this platform"),
+        (("--all", "before:whenever"), "before:whenever"),
+    ],
+)
+def test_what_an_operator_can_not_ask_is_said(folder: Path, options: tuple[str, ...], told: str) -> None:
+    done = threadfly("recall", *options)
+    assert done.returncode != 0
+    assert told in " ".join((done.stdout + done.stderr).replace("│", " ").split())
