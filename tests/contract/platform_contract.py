@@ -435,7 +435,8 @@ class PlatformContract:
         await reply.show("Hel")
         (post,) = await eventually(lambda: harness.posts(said.key), bool)
         await harness.kill(said.key, post.position)
-        assert await reply.finish(Answer("Hello.")) == ()
+        (part,) = await reply.finish(Answer("Hello."))
+        assert (part.number, part.position) == (1, None)
         assert await texts(harness, said.key) == []
 
     async def test_a_deleted_post_of_the_bot_is_heard(self, harness: Harness) -> None:
