@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 
 
-def greeting(url: str, platforms: Sequence[str], playground: bool, offline: bool) -> str:
-    """A few lines that say where to go now. `platforms` are those beside the playground."""
+def greeting(url: str, platforms: Sequence[str], playground: bool, offline: str) -> str:
+    """A few lines that say where to go now.
+
+    `platforms` are those beside the playground; `offline` is `llm.model` if that means no server.
+    """
     lines = [f"Threadfly is ready{': ' + ', '.join(platforms) if platforms else ''}."]
     if playground:
         lines.append(f"Open {url} in a browser and mention @threadfly.")
@@ -12,6 +15,9 @@ def greeting(url: str, platforms: Sequence[str], playground: bool, offline: bool
         lines.append(f"How it is: {url}/readyz")
     if not platforms:
         lines.append("No Slack or Discord tokens are set, so this is the playground (see .env.example).")
-    if offline:
-        lines.append("No model is set, so the offline one answers: set OPENAI_API_KEY or OPENAI_BASE_URL.")
+    if offline == "offline":
+        lines.append("The offline model answers, as llm.model says.")
+    elif offline:
+        wanted = "No model" if offline == "auto" else f"llm.model is {offline}, but no key or address"
+        lines.append(f"{wanted} is set, so the offline one answers: set OPENAI_API_KEY or OPENAI_BASE_URL.")
     return "\n".join(lines)

@@ -180,7 +180,7 @@ class CatchUp(Section):
 class Turns(Section):
     """How long a turn is one process's own, and how long the end waits for those that run."""
 
-    lease_s: float = Field(15, ge=1, le=600, description="seconds, 1 to 600")
+    lease_s: float = Field(10, ge=1, le=600, description="seconds, 1 to 600")
     grace_s: float = Field(20, ge=0, le=600, description="seconds, 0 to 600")
 
 
