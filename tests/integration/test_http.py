@@ -137,7 +137,7 @@ async def test_a_port_that_is_taken_is_told_with_the_key_to_change(metrics: Metr
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         server = HttpServer("127.0.0.1", port, metrics.registry)
-        with pytest.raises(ThreadflyError, match=f"port {port} on 127.0.0.1 is taken .* set http.port"):
+        with pytest.raises(ThreadflyError, match=f"port {port} on 127.0.0.1 is taken, .* set http.port"):
             await server.open()
         await server.close()
 
