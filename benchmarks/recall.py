@@ -209,7 +209,8 @@ def _add_turn(
     turn = {
         "session_id": session, "asked_position": 2 * number, "asker_id": "U1", "asker_name": "Ann",
         "state": "done", "owner": "bench", "lease_until": 0.0, "epoch": 1, "cut": 2 * number,
-        "stop_asked": False, "created_at": now, "finished_at": now, "reply_position": 2 * number + 1,
+        "stop_asked": False, "command": "", "deaths": 0,
+        "created_at": now, "finished_at": now, "reply_position": 2 * number + 1,
         "model": "bench", "prompt_tokens": 100,
     }  # fmt: skip
     turn_id = c.scalar(sa.insert(turns).returning(turns.c.id), turn)
