@@ -5,11 +5,13 @@ import contextlib
 import logging
 import random
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import discord
+from discord.gateway import KeepAliveHandler
 
 from adapters.discord import addresses
 from adapters.discord.rest import Rest, our_errors
@@ -27,6 +29,8 @@ RESERVE = 10
 """Identifies of the day that are left alone: past the last one Discord resets the token."""
 FIRST_TRY_S = 30.0
 """How long opening waits for the gateway before it goes on trying in the background."""
+HEART_S = 5.0
+"""How long a thread that sends heartbeats may take to end; it sends at most one more."""
 REFUSED_CODES = (4004,)
 """Close codes that say that the token is no good."""
 
@@ -43,6 +47,23 @@ async def ended(task: "asyncio.Task[None]") -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=1.0)
+
+
+async def stop_hearts(client: discord.Client) -> None:
+    """End the threads that send heartbeats for `client`, while its loop still runs.
+
+    discord.py forgets one whose session was cut off before it was open, or whose socket closed first; it
+    would go on for ever, and fail once the loop is gone.
+    """
+    left = [
+        thread
+        for thread in threading.enumerate()
+        if isinstance(thread, KeepAliveHandler) and thread.ws._connection is client._connection
+    ]
+    for thread in left:
+        thread.stop()
+    for thread in left:
+        await asyncio.to_thread(thread.join, HEART_S)
 
 
 class Identifies:
@@ -293,6 +314,7 @@ class Gateway:
         finally:
             with contextlib.suppress(Exception):
                 await client.close()
+            await stop_hearts(client)
 
     def _client(self, ids: tuple[int, ...], count: int) -> discord.Client:
         options: dict[str, Any] = {

@@ -1,6 +1,7 @@
 """The gateway as in real life: it drops, forgets, goes silent, refuses, and sends what nobody expects."""
 
 import logging
+import threading
 from collections.abc import AsyncIterator
 
 import pytest
@@ -16,6 +17,7 @@ async def fake() -> AsyncIterator[FakeDiscord]:
     async with FakeDiscord() as discord:
         yield discord
         assert discord.violations == []
+    assert [thread for thread in threading.enumerate() if thread.name.startswith("keep-alive")] == []
 
 
 @pytest.fixture
