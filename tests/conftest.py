@@ -4,8 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.databases"]
+
+# No test measures time, so there is no deadline. Where `CI` is set Hypothesis by itself draws the same cases
+# for the same commit, so that a change is judged by itself; elsewhere it looks for new ones.
+settings.register_profile(
+    "threadfly", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("threadfly")
 
 OURS = ("THREADFLY__", "SLACK_", "DISCORD_", "OPENAI_")
 
