@@ -33,18 +33,22 @@ TABLES = [search_tail, search_places, search_buckets, search_docs, search_terms]
 BATCH = 1_024
 WRITERS = 64
 ROUNDS = 2
+MOST_OF_A_KIND = 40
+"""As many searches as the corpus offers of each kind."""
 
 
 async def measure(size: Size) -> dict[str, float]:
     """For each database: searches by the size of the archive, and turns written with and without an index."""
     sizes = size.pick((2_000,), (10_000, 100_000), (10_000, 100_000, 1_000_000))
-    write_s = size.pick(0.3, 3.0, 10.0)
+    write_s = size.pick(0.1, 3.0, 10.0)
+    searches = size.pick(4, MOST_OF_A_KIND, MOST_OF_A_KIND)
     corpus = Corpus(vocabulary())
     results: dict[str, float] = {}
     async for name, database in _databases():
         results |= {f"{name}_{key}": n for key, n in (await _writing(database, corpus, write_s)).items()}
         await _emptied(database)
-        results |= {f"{name}_{key}": n for key, n in (await _searching(database, corpus, sizes)).items()}
+        found = await _searching(database, corpus, sizes, searches)
+        results |= {f"{name}_{key}": n for key, n in found.items()}
     return results
 
 
@@ -84,7 +88,10 @@ async def _emptied(database: Database) -> None:
 # Searching
 
 
-async def _searching(database: Database, corpus: Corpus, sizes: Sequence[int]) -> dict[str, float]:
+async def _searching(
+    database: Database, corpus: Corpus, sizes: Sequence[int], searches: int
+) -> dict[str, float]:
+    """By the size of the archive; `searches` of each kind."""
     results: dict[str, float] = {}
     source = corpus.entries(max(sizes))
     sample: list[str] = []
@@ -98,7 +105,8 @@ async def _searching(database: Database, corpus: Corpus, sizes: Sequence[int]) -
                 pass
         done = size
         results[f"{size}_fill_s"] = time.perf_counter() - began
-        results |= {f"{size}_{key}": n for key, n in (await _mix(database, corpus, sample)).items()}
+        mix = {kind: texts[:searches] for kind, texts in queries(corpus, sample).items()}
+        results |= {f"{size}_{key}": n for key, n in (await _mix(database, mix)).items()}
     return results
 
 
@@ -107,9 +115,8 @@ def _batches(entries: Iterable[Entry]) -> Iterable[list[Entry]]:
     return iter(lambda: list(itertools.islice(iterator, BATCH)), [])
 
 
-async def _mix(database: Database, corpus: Corpus, sample: list[str]) -> dict[str, float]:
+async def _mix(database: Database, mix: dict[str, list[str]]) -> dict[str, float]:
     """Every search once to warm up as a server is, then once for the clock."""
-    mix = queries(corpus, sample)
     for text in itertools.chain(*mix.values()):
         await _search(database, text)
     times = {kind: [await _timed(database, text) for text in texts] for kind, texts in mix.items()}
