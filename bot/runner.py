@@ -97,7 +97,7 @@ class Runner:
             if following is None:
                 await self._hot.append(turn.session_id, done.closed.version, news)
             elif self.closing():
-                await self._leave(following, 0)
+                await self._hand_over(following)
                 return
 
     async def _take(self, turn: Turn, claimed_at: float, news: Sequence[Message]) -> "_Done | None":
@@ -111,12 +111,21 @@ class Runner:
                 log.warning("A turn must wait: %s", error, extra=_of(turn, "turn.waits"))
                 await self._leave(turn, _rest_s(turn))
             except asyncio.CancelledError:
-                await asyncio.shield(self._leave(turn, 0))
+                await self._hand_over(turn)
                 raise
             except Exception as error:  # noqa: BLE001 - a bug is no reason to forget what is owed
                 _tell_bug(error, turn)
                 await self._leave(turn, _rest_s(turn))
         return None
+
+    async def _hand_over(self, turn: Turn) -> None:
+        """Let another owner go on at once; done also when we are cancelled meanwhile."""
+        leaving = asyncio.ensure_future(self._leave(turn, 0))
+        try:
+            await asyncio.shield(leaving)
+        except asyncio.CancelledError:
+            await leaving
+            raise
 
     async def _leave(self, turn: Turn, wait_s: float) -> None:
         """Let another owner go on after `wait_s`; if even that can't be written, its lease runs out."""
@@ -134,12 +143,23 @@ class Runner:
             at = datetime.now(UTC)
             answer, parts = await _finish(reply, composed.answer, turn)
             closing_at = self._keeper.now()
-            closed = await self._turns.close(turn, answer, parts, at)
+            closed = await self._close(turn, answer, parts, at)
         except BaseException:
             await reply.abandon()
             raise
         self._afterwards(turn, composed, answer, closing_at - began)
         return _Done(closed, closing_at)
+
+    async def _close(self, turn: Turn, answer: Answer, parts: Sequence[Part], at: datetime) -> Closed:
+        """Close the turn; whoever is cancelled meanwhile hands over what was claimed with it."""
+        closing = asyncio.ensure_future(self._turns.close(turn, answer, parts, at))
+        try:
+            return await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            closed = await closing
+            if closed.next is not None:
+                await self._hand_over(closed.next)
+            raise
 
     async def _compose(
         self, held: Held, platform: Platform, reply: Reply, news: Sequence[Message]
