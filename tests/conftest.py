@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.databases"]
+pytest_plugins = ["tests.databases", "tests.hot_servers"]
+"""Not imported where they are used: those would be other fixtures, with a server for each module."""
 
 # No test measures time, so there is no deadline. Where `CI` is set Hypothesis by itself draws the same cases
 # for the same commit, so that a change is judged by itself; elsewhere it looks for new ones.

@@ -12,10 +12,8 @@ from storage import schema
 from storage.database import open_database
 from storage.embedded import EmbeddedServer
 from tests.acceptance.slack_process import WAIT_S, World, world
-from tests.databases import fresh_database, postgres_server
+from tests.databases import fresh_database
 from tests.fakes.openai import Script
-
-__all__ = ["postgres_server"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

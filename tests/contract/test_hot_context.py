@@ -25,8 +25,6 @@ from storage.keys import Keys
 from tests.hot_servers import (
     FIRST_POSITION,
     NOON,
-    embedded_url_fixture,  # noqa: F401 -- a fixture
-    hot_url_fixture,  # noqa: F401 -- a fixture
     message,
     messages,
     new_archive_id,

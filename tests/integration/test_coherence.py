@@ -60,7 +60,7 @@ from storage.database import Database, SqliteDatabase, T, Work
 from storage.dragonfly import Dragonfly
 from storage.hot import DragonflyContext
 from tests.fakes.core import HeldModel, Process, Wall
-from tests.hot_servers import embedded_url_fixture, new_archive_id, raw_client, send  # noqa: F401 -- a fixture
+from tests.hot_servers import new_archive_id, raw_client, send
 
 LIMIT = 3
 PEOPLE = (Author("U1", "Ann"), Author("U2", "Joe"))

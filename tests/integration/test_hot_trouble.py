@@ -13,7 +13,6 @@ from storage.dragonfly import COMPLAINT_INTERVAL_S, CONNECTIONS, Away, Dragonfly
 from storage.hot import DragonflyContext, Found
 from tests.fakes.broken_redis import BrokenRedis, Mood, broken_redis
 from tests.hot_servers import (
-    embedded_url_fixture,  # noqa: F401 -- a fixture
     messages,
     new_archive_id,
     raw_client,

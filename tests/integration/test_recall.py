@@ -15,7 +15,6 @@ from storage.archive.records import Records
 from storage.archive.turns import Turns
 from storage.database import Database
 from storage.search.finder import SqlFinder
-from tests.databases import archive_url, database, postgres_server  # noqa: F401 - fixtures
 from tests.fakes.library import Library
 
 ANN, JOE = Author("U1", "Ann Smith"), Author("U2", "Joe")
@@ -81,7 +80,7 @@ class World:
 
 
 @pytest.fixture
-async def world(database: Database) -> AsyncIterator[World]:  # noqa: F811
+async def world(database: Database) -> AsyncIterator[World]:
     return World(database)
 
 

@@ -20,7 +20,6 @@ from storage.database import Database
 from storage.search.finder import SqlFinder
 from storage.search.index import seal
 from storage.search.upkeep import Upkeep
-from tests.databases import archive_url, database, postgres_server  # noqa: F401 - fixtures
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = T0 + timedelta(days=100)
@@ -196,7 +195,7 @@ class World:
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_recall_shows_what_a_look_at_every_message_shows(database: Database, seed: int) -> None:  # noqa: F811
+async def test_recall_shows_what_a_look_at_every_message_shows(database: Database, seed: int) -> None:
     world = World(database, seed)
     await world.live(200)
     for question in world.questions(40):
@@ -215,7 +214,7 @@ async def test_recall_shows_what_a_look_at_every_message_shows(database: Databas
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_nobody_opens_a_conversation_that_they_may_not_be_shown(database: Database, seed: int) -> None:  # noqa: F811
+async def test_nobody_opens_a_conversation_that_they_may_not_be_shown(database: Database, seed: int) -> None:
     world = World(database, seed)
     await world.live(100)
     opened = 0

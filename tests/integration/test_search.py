@@ -18,7 +18,6 @@ from storage.search.index import Entry, index, seal, unindex
 from storage.search.wanted import Found, Wanted, wanted_of
 from storage.search_tables import search_buckets, search_docs, search_places, search_tail, search_terms
 from storage.tables import metadata
-from tests.databases import archive_url, database, postgres_server  # noqa: F401 - fixtures
 
 SET = [
     json.loads(line)
@@ -38,7 +37,7 @@ HERE = frozenset({PLACES["open"]})
 
 
 @pytest.fixture
-async def archive(database: Database) -> Database:  # noqa: F811
+async def archive(database: Database) -> Database:
     await database.write(lambda c: metadata.create_all(c, TABLES))
     return database
 

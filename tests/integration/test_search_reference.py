@@ -14,7 +14,6 @@ from storage.search.index import Entry, index, seal, unindex
 from storage.search.wanted import Wanted
 from storage.search_tables import search_buckets, search_docs, search_places, search_tail, search_terms
 from storage.tables import metadata
-from tests.databases import archive_url, database, postgres_server  # noqa: F401 - fixtures
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = START + timedelta(days=30)
@@ -99,7 +98,7 @@ async def changed(archive: Database, draw: random.Random) -> list[Entry]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_search_finds_what_a_look_at_every_message_finds(database: Database, seed: int) -> None:  # noqa: F811
+async def test_search_finds_what_a_look_at_every_message_finds(database: Database, seed: int) -> None:
     draw = random.Random(seed)
     await database.write(lambda c: metadata.create_all(c, TABLES))
     entries = await changed(database, draw)

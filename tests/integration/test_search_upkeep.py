@@ -17,7 +17,6 @@ from storage.search.upkeep import STEP, Upkeep
 from storage.search.wanted import Wanted
 from storage.search_tables import search_backlog, search_buckets, search_docs, search_tail, search_terms
 from storage.tables import messages
-from tests.databases import archive_url, database, postgres_server  # noqa: F401 - fixtures
 
 KEY = SessionKey("web", "w", "c", "1")
 HERE = frozenset({Place("web", "w", "c")})
@@ -59,7 +58,7 @@ async def emptied(db: Database) -> None:
     await db.write(lambda c: c.execute(sa.update(search_backlog).values(done_id=0, last_id=last)))
 
 
-async def test_a_full_tail_is_sealed_and_is_found_as_before(database: Database) -> None:  # noqa: F811
+async def test_a_full_tail_is_sealed_and_is_found_as_before(database: Database) -> None:
     await said(database, ["zebra"])
     await said(database, [f"filler {n}" for n in range(SLOTS)], first=2)
     await settle(database)
@@ -67,13 +66,13 @@ async def test_a_full_tail_is_sealed_and_is_found_as_before(database: Database) 
     assert await found(database, "zebra") == [1]
 
 
-async def test_nothing_is_sealed_that_is_not_worth_it(database: Database) -> None:  # noqa: F811
+async def test_nothing_is_sealed_that_is_not_worth_it(database: Database) -> None:
     await said(database, ["zebra"])
     assert not await Upkeep(database).step()
     assert await rows(database, search_buckets) == 0
 
 
-async def test_an_older_archive_is_taken_in_step_by_step(database: Database) -> None:  # noqa: F811
+async def test_an_older_archive_is_taken_in_step_by_step(database: Database) -> None:
     await said(database, [f"lion{n} roars" for n in range(2 * STEP + 5)])
     await emptied(database)
     assert await found(database, "lion3") == []
@@ -86,7 +85,7 @@ async def test_an_older_archive_is_taken_in_step_by_step(database: Database) -> 
     assert await rows(database, search_tail) == 2 * STEP + 6
 
 
-async def test_what_changes_before_its_turn_has_come_is_found_as_it_reads(database: Database) -> None:  # noqa: F811
+async def test_what_changes_before_its_turn_has_come_is_found_as_it_reads(database: Database) -> None:
     records = await said(database, ["lion", "zebra", "gnu"])
     await emptied(database)
     await records.edit(Edited(KEY, message(1, "tiger", edited=1), Addressed.THREAD))
