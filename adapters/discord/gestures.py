@@ -12,6 +12,7 @@ from adapters.discord.posts import NO_PINGS
 from adapters.discord.receiving import Receiver
 from adapters.discord.rest import ALREADY_ANSWERED, Refused, Rest
 from adapters.posts import Throttled
+from adapters.splitting import split
 from bot.domain import Author, Button, Order, Pressed, Receipt
 from bot.errors import PlatformError, StoreError
 from bot.ports import Desk, Handler
@@ -26,6 +27,8 @@ DEFER, DEFER_UPDATE = 5, 6
 """Types of responses: "thinking ...", and nothing to be seen."""
 EPHEMERAL = 1 << 6
 LENGTH = 2_000
+MOST_MESSAGES = 5
+"""Messages that one answer to a person may take."""
 CALLBACK = "/interactions/{interaction_id}/{webhook_token}/callback"
 ORIGINAL = "/webhooks/{webhook_id}/{webhook_token}/messages/@original"
 FOLLOW_UP = "/webhooks/{webhook_id}/{webhook_token}"
@@ -154,14 +157,19 @@ class Gestures:
         kind = type(error).__name__
         log.info("an interaction could not be deferred", extra={"event": "not_deferred", "error": kind})
 
-    async def _answer(self, payload: Payload, sentence: str) -> None:
-        await self._webhook(payload, "PATCH", ORIGINAL, sentence, tries=4)
+    async def _answer(self, payload: Payload, text: str) -> None:
+        """Show `text` to the person alone, in as many messages as it takes."""
+        for number, piece in enumerate(split(text, LENGTH)[:MOST_MESSAGES]):
+            if number == 0:
+                await self._webhook(payload, "PATCH", ORIGINAL, piece.shown, tries=4)
+            else:
+                await self._say(payload, piece.shown)
 
     async def _say(self, payload: Payload, sentence: str) -> None:
         await self._webhook(payload, "POST", FOLLOW_UP, sentence, tries=1)
 
     async def _webhook(self, payload: Payload, verb: str, path: str, sentence: str, tries: int) -> None:
-        body: Payload = {"content": sentence[:LENGTH], "allowed_mentions": NO_PINGS}
+        body: Payload = {"content": sentence, "allowed_mentions": NO_PINGS}
         if verb == "POST":
             body["flags"] = EPHEMERAL
         try:

@@ -20,7 +20,8 @@ DIRECT = "dm"
 """The workspace of direct messages."""
 
 TEXT, DM, VOICE, ANNOUNCEMENT, STAGE, FORUM, MEDIA = 0, 1, 2, 5, 13, 15, 16
-THREADS = (10, 11, 12)
+PRIVATE_THREAD = 12
+THREADS = (10, 11, PRIVATE_THREAD)
 """Channel types: threads of announcements, public and private ones."""
 CAN_HAVE_THREADS = (TEXT, ANNOUNCEMENT)
 """Where a thread can be opened from a message."""
@@ -46,6 +47,11 @@ class Spot:
     @property
     def in_thread(self) -> bool:
         return self.kind in THREADS
+
+    @property
+    def closed(self) -> bool:
+        """It is read by its members, not by everybody in its channel."""
+        return self.kind == PRIVATE_THREAD
 
     @property
     def direct(self) -> bool:

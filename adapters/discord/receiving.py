@@ -34,6 +34,8 @@ HEARD = (
 )
 KEPT = 20_000
 """Messages remembered as kept: those since the last pass of catching up, unless it is very busy."""
+NAMED = 1_000
+"""Messages remembered as the bot's business, for edits that overtake them and name it no more."""
 MAY_NOT_ANSWER = (
     "I can't answer you in #{place}: it is locked, or I lack the right to write there. "
     "Somebody who manages the server can change that; or write to me here."
@@ -66,6 +68,7 @@ class Receiver:
         self._answer_within = answer_within
         self._handler: Handler | None = None
         self._kept: Recent[int, Receipt] = Recent(KEPT)
+        self._named: Recent[int, Addressed] = Recent(NAMED)
         self._at_work: set[asyncio.Task[None]] = set()
         self._on: dict[str, Callable[[Payload], Awaitable[None]]] = {
             "MESSAGE_CREATE": self._created,
@@ -131,6 +134,7 @@ class Receiver:
                 await self._teller.tell(said.key, said.message.author, sentence)
             said = replace(said, answer=False)
         self._rooms.asked(said.message.position, said.message.text)
+        self._named.put(said.message.position, said.addressed)
         receipt = await self._handler(said)
         self._kept.put(said.message.position, receipt)
         return receipt
@@ -157,6 +161,7 @@ class Receiver:
             addressed,
             opens_thread=opens,
             groups=groups,
+            closed=spot.closed,
         )
 
     def _counts(self, payload: Payload, bot: events.Bot) -> bool:
@@ -199,8 +204,9 @@ class Receiver:
         if not (message.text or message.attachments) and addressed is not Addressed.MENTION:
             return
         thread, _ = await self._thread(spot, payload)
-        # Said in a channel, it was kept only if it named the bot before the edit.
-        await self._handler(Edited(spot.key(thread), message, addressed or Addressed.MENTION))
+        if addressed is None:  # without a mention, it is the bot's business only if it was before
+            addressed = self._named.get(message.position) or Addressed.ASIDE
+        await self._handler(Edited(spot.key(thread), message, addressed, closed=spot.closed))
 
     async def _deleted(self, payload: Payload) -> None:
         """One message, or many at once."""

@@ -7,6 +7,7 @@ from adapters.discord.posts import MESSAGE, MESSAGES, NO_PINGS
 from adapters.discord.recent import Recent
 from adapters.discord.rest import Rest
 from adapters.posts import Throttled
+from adapters.splitting import split
 from bot.domain import Author, SessionKey
 from bot.errors import PlatformError
 
@@ -16,6 +17,7 @@ AGAIN_S = 600.0
 """The same sentence to the same person in the same session is not repeated before."""
 REACTION = "🙊"
 LENGTH = 2_000
+MOST_MESSAGES = 5
 
 
 class Teller:
@@ -41,10 +43,11 @@ class Teller:
             await self._react(key, to)
 
     async def _write(self, to: Author, text: str) -> bool:
-        body = {"content": text[:LENGTH], "allowed_mentions": NO_PINGS}
         try:
             channel = await self._rest.call("POST", "/users/@me/channels", body={"recipient_id": to.id})
-            await self._rest.call("POST", MESSAGES, body=body, tries=1, channel_id=int(channel["id"]))
+            for piece in split(text, LENGTH)[:MOST_MESSAGES]:
+                body = {"content": piece.shown, "allowed_mentions": NO_PINGS}
+                await self._rest.call("POST", MESSAGES, body=body, tries=1, channel_id=int(channel["id"]))
         except (PlatformError, Throttled):
             return False
         return True

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.domain import Addressed, Deleted, Edited, SessionKey
+from bot.domain import Addressed, Deleted, Edited, Said, SessionKey
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.discord_bot import Core, connected
 
@@ -279,6 +279,33 @@ async def test_edits_and_deletions_arrive_and_unfurled_links_do_not(fake: FakeDi
     deleted = [event for event in core.events if isinstance(event, Deleted)]
     assert [d.position for d in deleted] == more
     assert {d.key for d in deleted} == {core.said[0].key}
+
+
+async def test_an_edit_of_what_was_no_business_of_the_bot_calls_it_nowhere(
+    fake: FakeDiscord, core: Core
+) -> None:
+    """With `MENTION`, the archive would make a session of it."""
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    async with connected(fake, core):
+        private = fake.say(ann, channel, "between you and me")
+        fake.edit(channel, private, "between you and me, really")
+        (edited,) = await core.heard(1)
+    assert isinstance(edited, Edited)
+    assert edited.addressed is Addressed.ASIDE
+
+
+async def test_a_private_thread_is_closed(fake: FakeDiscord, core: Core) -> None:
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    private = fake.thread(channel, "secret", by=ann, private=True, members=[fake.bot.id])
+    public = fake.thread(channel, "open", by=ann)
+    async with connected(fake, core):
+        said = fake.say(ann, private, f"{mention(fake)} one")
+        fake.edit(private, said, f"{mention(fake)} two")
+        await core.heard(2)
+        fake.say(ann, public, f"{mention(fake)} three")
+        await core.heard(3)
+    closed = [event.closed for event in core.events if isinstance(event, Said | Edited)]
+    assert closed == [True, True, False]
 
 
 async def test_other_bots_are_heard_only_if_allowed(fake: FakeDiscord, core: Core) -> None:

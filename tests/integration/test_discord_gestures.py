@@ -1,11 +1,12 @@
 """Buttons, slash commands and context menus; and what Discord is told of the commands."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from adapters.discord import gestures
-from bot.domain import Addressed, Answer, Button, Outcome, Pressed, Said
+from bot.domain import Addressed, Answer, Button, Event, Order, Outcome, Pressed, Said
 from bot.ports import Reply
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.discord_bot import Core, connected
@@ -31,6 +32,16 @@ async def wait_for_post(fake: FakeDiscord, channel: int, label: str) -> int:
 async def pressed(core: Core) -> Pressed:
     """The press, once it arrived."""
     return (await core.wait(lambda: [e for e in core.events if isinstance(e, Pressed)]))[0]
+
+
+class Wordy(Core):
+    """Answers every order at length."""
+
+    SENTENCE = "word " * 1_000 + "end"
+
+    async def __call__(self, event: Event | Order) -> Any:
+        answer = await super().__call__(event)
+        return self.SENTENCE if isinstance(event, Order) else answer
 
 
 async def failing(_: Core, reply: Reply, _said: Said) -> None:
@@ -158,6 +169,19 @@ async def test_commands_are_sent_when_they_changed_and_not_at_every_start(fake: 
     assert fake.rest.calls.count("PUT commands") == 1
     async with connected(fake, Core(), models=["small", "large"]):
         await fake.wait(lambda: fake.rest.calls.count("PUT commands") == 2)
+
+
+async def test_a_long_answer_to_one_person_goes_on_in_further_messages(fake: FakeDiscord) -> None:
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    thread = fake.thread(channel, "talk", by=ann)
+    async with connected(fake, Wordy()):
+        token = fake.slash(ann, thread, "help")
+        await fake.wait(lambda: "end" in fake.answer(token))
+    interaction = fake.interactions[token]
+    assert interaction.message is not None
+    shown = [interaction.message, *interaction.followups]
+    assert [bool(message["flags"] & EPHEMERAL) for message in shown] == [True] * 3
+    assert fake.answer(token).split() == Wordy.SENTENCE.split()
 
 
 async def test_a_foreign_button_is_left_alone(fake: FakeDiscord) -> None:
