@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +11,14 @@ from typing import Any
 from adapters.discord import buttons, events
 from adapters.discord.places import CAN_HAVE_THREADS, Places, Spot
 from adapters.discord.recent import Recent
-from adapters.discord.rest import THREAD_ARCHIVED, THREAD_EXISTS, Refused, Rest
+from adapters.discord.rest import (
+    INVALID_BODY,
+    THREAD_ARCHIVED,
+    THREAD_EXISTS,
+    TITLE_BLOCKED,
+    Refused,
+    Rest,
+)
 from adapters.posts import Limits, Showing, Throttled
 from bot.domain import Turn
 from bot.errors import PlatformError, PlatformForbidden, PostGone
@@ -25,6 +34,8 @@ THREAD_NAME = 100
 NONCE = 25
 """Characters of a nonce."""
 PAGE = 100
+UNNAMED = "Conversation"
+"""A thread's name where the question gives none that Discord takes."""
 NO_PINGS: Payload = {"parse": [], "replied_user": False}
 """`allowed_mentions` of everything that we send: nobody is pinged."""
 NO_THREADS = (
@@ -34,6 +45,7 @@ NO_THREADS = (
 MESSAGES = "/channels/{channel_id}/messages"
 MESSAGE = "/channels/{channel_id}/messages/{message_id}"
 
+_MENTION = re.compile(r"@(everyone|here)\b|<[@#][!&]?\d+>")
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -52,13 +64,21 @@ def nonce(asked: int, number: int, again: int = 0) -> str:
 
 
 def thread_name(question: str) -> str:
-    """A thread's name out of what was asked: its first line, cut at a word."""
-    line = next((line.strip("#>*_`~- \t") for line in question.splitlines() if line.strip("#>*_`~- \t")), "")
-    line = " ".join(line.split())
+    """A thread's name out of what was asked: its first line, cut at a word. It mentions nobody."""
+    lines = (" ".join(_plain(line).split()).strip("#>*_`~- ") for line in question.splitlines())
+    line = next((line for line in lines if any(map(_shows, line))), UNNAMED)
     if len(line) <= THREAD_NAME:
-        return line or "Conversation"
+        return line
     cut = line[: THREAD_NAME - 1]
     return (cut.rsplit(" ", 1)[0] if " " in cut[THREAD_NAME // 2 :] else cut) + "…"
+
+
+def _plain(line: str) -> str:
+    return "".join(c for c in _MENTION.sub(r"\1", line) if unicodedata.category(c) not in ("Cc", "Cs"))
+
+
+def _shows(character: str) -> bool:
+    return unicodedata.category(character)[0] in "LNPS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +112,8 @@ class Rooms:
             return Room(thread)
         if thread in turn.asked:
             return None
-        if await self._places.spot(thread, int(key.workspace)):
+        by_reply = self._places.thread_of(turn.asked[-1]) == key.thread
+        if not by_reply and await self._places.spot(thread, int(key.workspace)):
             return Room(thread)
         return Room(int(key.channel), turn.asked[-1])
 
@@ -115,7 +136,7 @@ class Rooms:
             await self._say_so(spot)
             return by_reply
         try:
-            await self._start(channel, thread)
+            await self._start(channel, thread, self._titles.get(thread) or await self._name(channel, thread))
         except Refused as refused:
             if refused.code != THREAD_EXISTS:
                 log.warning("no thread can be opened", extra={"event": "no_thread", "code": refused.code})
@@ -125,12 +146,15 @@ class Rooms:
             return by_reply
         return Room(thread)
 
-    async def _start(self, channel: int, message: int) -> None:
-        name = self._titles.get(message) or await self._name(channel, message)
+    async def _start(self, channel: int, message: int, name: str) -> None:
         path = f"{MESSAGE}/threads"
-        thread = await self._rest.call(
-            "POST", path, body={"name": name}, channel_id=channel, message_id=message
-        )
+        ids: dict[str, Any] = {"channel_id": channel, "message_id": message}
+        try:
+            thread = await self._rest.call("POST", path, body={"name": name}, **ids)
+        except Refused as refused:
+            if refused.code not in (INVALID_BODY, TITLE_BLOCKED) or name == UNNAMED:
+                raise
+            thread = await self._rest.call("POST", path, body={"name": UNNAMED}, **ids)
         self._places.learn(thread)
 
     async def _name(self, channel: int, message: int) -> str:
@@ -184,7 +208,8 @@ class DiscordPosts:
             body["message_reference"] = {"message_id": str(room.answers), "fail_if_not_exists": False}
         position: int | None = None
         while position is None:
-            again = self._made.get(number, 0)
+            # A file can't be compared with what a nonce brings back: each owner has nonces of its own.
+            again = self._made.get(number, self._turn.epoch if file else 0)
             self._made[number] = again + 1
             body["nonce"] = nonce(self._asked, number, again)
             position = await self._once(room, body, file)
@@ -200,12 +225,16 @@ class DiscordPosts:
             self._places.forget(room.channel)
             raise PlatformForbidden("the place to answer in is gone") from gone
         position = int(post["id"])
-        if file is None and post["content"].strip() != body["content"].strip():
+        if file is None and self._may_be_old(post, body):
             try:
                 await self._edit(room, position, {key: body[key] for key in ("content", "components")})
             except PostGone:
                 return None
         return position
+
+    def _may_be_old(self, post: Payload, body: Payload) -> bool:
+        """An earlier owner may have made it, who knew another text or other buttons, or it was deleted."""
+        return self._turn.epoch > 1 or bool(post["content"].strip() != body["content"].strip())
 
     async def change(self, position: int, text: str, showing: Showing) -> None:
         """Let the post read `text`; an archived thread is woken for that."""

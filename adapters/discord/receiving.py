@@ -221,9 +221,10 @@ class Receiver:
             await self._handler(Deleted(key, int(message)))
 
     async def _vanished(self, payload: Payload) -> None:
-        """A thread or channel was deleted: what was said there stays in the archive, unreadable there."""
+        """A thread or channel was deleted, with all that was said there."""
         self._places.forget(int(payload["id"]))
-        log.info("a place is gone", extra={"event": "place_gone", "channel": payload["id"]})
+        if self._handler is not None and (gone := events.gone(payload)) is not None:
+            await self._handler(gone)
 
 
 def _guild(payload: Payload) -> int | None:

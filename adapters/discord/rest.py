@@ -8,6 +8,8 @@ is being mended, or was closed.
 import asyncio
 import json
 import logging
+import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -36,6 +38,15 @@ PAUSE_S = 0.25
 BANNED_WAIT_S = 60.0
 """Where a 429 does not say how long."""
 
+COUNTED_S, MOST_REFUSALS = 600.0, 5_000
+"""Discord bans an address for an hour or more after 10,000 refusals (401, 403, 429) in ten minutes."""
+TOKEN_PAUSE_S = 60.0
+"""After Discord refused the token, nothing is asked for so long."""
+
+INVALID_BODY = 50035
+INVALID_WEBHOOK_TOKEN = 50027
+"""A 401 that says nothing of the bot's own token: an interaction's has run out."""
+TITLE_BLOCKED = 200001
 THREAD_EXISTS = 160004
 THREAD_ARCHIVED = 50083
 ALREADY_ANSWERED = 40060
@@ -50,6 +61,38 @@ class Refused(PlatformForbidden):
     def __init__(self, sentence: str, code: int = 0) -> None:
         super().__init__(sentence)
         self.code = code
+
+
+class TokenRefused(PlatformUnavailable):
+    """The token was good once, and is refused now: what is owed waits for a good one."""
+
+
+class Refusals:
+    """Keeps refused calls from becoming so many that Discord bans the address."""
+
+    def __init__(self) -> None:
+        self._at: deque[float] = deque(maxlen=MOST_REFUSALS)
+        self._closed_until = 0.0
+
+    def check(self) -> None:
+        """Raise `PlatformUnavailable` while nothing may be asked."""
+        now = time.monotonic()
+        if now < self._closed_until:
+            raise PlatformUnavailable("Discord refused too much; it is asked again later")
+
+    def count(self, error: Refused | Throttled | TokenRefused) -> None:
+        """A call was refused."""
+        now = time.monotonic()
+        self._at.append(now)
+        if isinstance(error, TokenRefused):
+            self._closed_until = now + TOKEN_PAUSE_S
+        elif len(self._at) == MOST_REFUSALS and self._at[0] > now - COUNTED_S:
+            self._closed_until = self._at[0] + COUNTED_S
+            log.error(
+                "Discord refused %d calls within ten minutes: nothing is asked for a while.",
+                MOST_REFUSALS,
+                extra={"event": "too_many_refusals"},
+            )
 
 
 @contextmanager
@@ -75,6 +118,8 @@ def _refusal(doing: str, error: discord.HTTPException) -> Exception:
         return Throttled(float(wait) if wait.replace(".", "", 1).isdigit() else BANNED_WAIT_S)
     if error.status >= 500:
         return PlatformUnavailable(f"{doing}: Discord answers {error.status}")
+    if error.status == 401 and error.code != INVALID_WEBHOOK_TOKEN:
+        return TokenRefused("Discord refuses the bot's token now: set DISCORD_TOKEN, and restart.")
     return Refused(f"{doing}: Discord refuses it ({error.status}, code {error.code})", error.code)
 
 
@@ -98,6 +143,7 @@ class Rest:
         self._token = token
         self._api_url = api_url
         self._http: HTTPClient | None = None
+        self._refusals = Refusals()
         self.me = 0
         """The bot's own user id."""
         self.application = 0
@@ -152,9 +198,13 @@ class Rest:
         for attempt in range(1, tries + 1):
             if self._http is None:
                 raise PlatformUnavailable("the connection to Discord is closed")
+            self._refusals.check()
             try:
                 with our_errors(f"{verb} {path}"):
                     return await self._http.request(Route(verb, path, **ids), **options)
+            except (Refused, Throttled, TokenRefused) as error:
+                self._refusals.count(error)
+                raise
             except PlatformUnavailable:
                 if attempt == tries:
                     raise

@@ -1,16 +1,17 @@
 """What a reply on Discord survives, and the rules of Discord's that it keeps."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
+from aiohttp import web
 
-from adapters.discord import invite
+from adapters.discord import invite, rest
 from adapters.discord.doctor import Finding, examine
 from adapters.discord.platform import DiscordPlatform
 from bot.domain import Answer, Attachment, Said
 from bot.errors import PlatformForbidden, PlatformUnavailable
-from bot.ports import Reply
+from bot.ports import Journal, Reply
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.discord_bot import Core, connected, journal_of, turn_of
 from tests.fakes.posts import FakeJournal
@@ -61,6 +62,21 @@ class Owner:
         return part.position
 
 
+def second_owner(asked: Asked) -> Journal:
+    """The journal of who takes the turn over, and knows of no post."""
+    turn = turn_of(asked.said.key, asked.said.message.position, taken_over=True)
+    return FakeJournal(replace(turn, epoch=2))
+
+
+def refuse(fake: FakeDiscord, route: str, status: int, code: int) -> None:
+    """Let the next call of that route be refused."""
+
+    async def refusal() -> web.Response:
+        return fake.rest.refused(status, code)
+
+    fake.rest.faults.append((route, refusal))
+
+
 def texts(fake: FakeDiscord, channel: int) -> list[str]:
     return [post["content"] for post in fake.messages(channel, by_bot=True)]
 
@@ -94,6 +110,71 @@ async def test_a_post_that_was_deleted_is_not_brought_back_by_its_nonce(
     assert texts(fake, asked.thread) == ["The whole."]
 
 
+async def test_a_deleted_post_that_read_the_same_is_not_brought_back_either(
+    fake: FakeDiscord, asked: Asked
+) -> None:
+    fake.delete(asked.thread, await Owner(asked).create("The whole."))
+    reply = await asked.platform.open_reply(second_owner(asked))
+    await reply.finish(Answer("The whole."))
+    assert texts(fake, asked.thread) == ["The whole."]
+
+
+async def test_a_taken_over_file_is_posted_anew_and_not_brought_back(fake: FakeDiscord, asked: Asked) -> None:
+    """A file can't be changed: the first owner's is removed, whose nonce Discord still knows."""
+    text = " ".join(f"word{number}" for number in range(3_000))
+    journal = FakeJournal(turn_of(asked.said.key, asked.said.message.position))
+    await (await asked.platform.open_reply(journal)).finish(Answer(text))
+    other = await asked.platform.open_reply(journal.taken_over())
+    parts = await other.finish(Answer(text))
+    posts = fake.messages(asked.thread, by_bot=True)
+    assert [int(post["id"]) for post in posts] == [part.position for part in parts]
+    assert [bool(post["attachments"]) for post in posts] == [False] * 5 + [True]
+
+
+@pytest.mark.parametrize("code", [50035, 200001])
+async def test_a_thread_whose_name_is_refused_gets_another(
+    fake: FakeDiscord, asked: Asked, code: int
+) -> None:
+    refuse(fake, "POST threads", 400, code)
+    reply = await reply_to(asked)
+    await reply.finish(Answer("Hello."))
+    assert fake.channels[asked.thread].name == "Conversation"
+    assert texts(fake, asked.thread) == ["Hello."]
+
+
+async def test_a_token_that_is_revoked_while_it_runs_waits_and_asks_once(
+    fake: FakeDiscord, asked: Asked
+) -> None:
+    fake.rest.token = "another"
+    calls = len(fake.rest.calls)
+    for _ in range(3):
+        with pytest.raises(PlatformUnavailable):
+            await asked.platform.history(asked.said.key, asked.thread + 1, 10)
+    assert len(fake.rest.calls) == calls + 1
+
+
+async def test_an_interaction_that_ran_out_closes_nothing(fake: FakeDiscord, asked: Asked) -> None:
+    refuse(fake, "POST threads", 401, 50027)
+    reply = await reply_to(asked)
+    await reply.finish(Answer("Hello."))
+    assert texts(fake, asked.channel)[-1] == "Hello."
+
+
+async def test_so_many_refusals_that_discord_would_ban_us(
+    fake: FakeDiscord, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest, "MOST_REFUSALS", 3)
+    fake.deny(asked.channel, ["read_message_history", "view_channel"])
+    async with connected(fake, Core(script=None)) as platform:
+        calls = fake.rest.calls.count("GET channel")
+        for number in range(3):
+            with pytest.raises(PlatformForbidden):
+                await platform.history(replace(asked.said.key, thread=str(number + 1)), asked.thread, 10)
+        with pytest.raises(PlatformUnavailable):
+            await platform.history(asked.said.key, asked.thread + 1, 10)
+    assert fake.rest.calls.count("GET channel") == calls + 3
+
+
 async def test_a_thread_that_is_archived_meanwhile_is_woken(fake: FakeDiscord, asked: Asked) -> None:
     reply = await reply_to(asked)
     await reply.show("Hel")
@@ -108,7 +189,8 @@ async def test_a_thread_that_is_deleted_meanwhile_ends_the_reply(fake: FakeDisco
     await reply.show("Hel")
     await fake.wait(lambda: texts(fake, asked.thread))
     fake.delete_channel(asked.thread)
-    assert await reply.finish(Answer("Hello.")) == ()
+    (part,) = await reply.finish(Answer("Hello."))
+    assert part.position is None
 
 
 async def test_a_question_that_was_deleted_before_its_thread_was_opened(

@@ -191,6 +191,21 @@ def test_a_threads_name_is_cut_at_a_word() -> None:
     assert posts.thread_name("") == "Conversation"
 
 
+@pytest.mark.parametrize(
+    ("question", "name"),
+    [
+        ("@everyone and @here, hello", "everyone and here, hello"),
+        ("look at <@123> <@!1> <@&2> <#3> now", "look at now"),
+        ("a\x00b\ud800c", "abc"),
+        ("\u200b \u200d", "Conversation"),
+        ("👩\u200d👩\u200d👧", "👩\u200d👩\u200d👧"),
+        ("?", "?"),
+    ],
+)
+def test_a_threads_name_mentions_nobody_and_shows(question: str, name: str) -> None:
+    assert posts.thread_name(question) == name
+
+
 def test_commands_that_discord_knows_already_are_the_same() -> None:
     wanted = commands.wanted(["small"], ["default"])
     added = {

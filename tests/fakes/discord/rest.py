@@ -206,6 +206,10 @@ class Rest:
         """A 429 that asks to wait so long."""
         return self._limited(wait, {}, everywhere=False)
 
+    def refused(self, status: int, code: int) -> web.Response:
+        """A refusal with one of Discord's codes."""
+        return self._json({"message": "no", "code": code}, status)
+
     # ---- who and where
 
     async def me(self, _: web.Request) -> Payload:
