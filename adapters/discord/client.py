@@ -11,10 +11,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import discord
+import discord.client
+import discord.shard
+from discord.backoff import ExponentialBackoff
 from discord.gateway import KeepAliveHandler
 
 from adapters.discord import addresses
-from adapters.discord.rest import Rest, our_errors
+from adapters.discord.rest import Rest, TokenRefused, our_errors
 from adapters.posts import Throttled
 from bot.errors import PlatformError, PlatformForbidden
 
@@ -23,6 +26,9 @@ log = logging.getLogger(__name__)
 IDENTIFY_PAUSE_S = 5.0
 """Discord's own limit for sessions that are opened one after the other; doubled while they don't last."""
 LONGEST_PAUSE_S = 900.0
+"""Before a session is opened; also before a token is tried again that was good once."""
+RECONNECT_S = 60.0
+"""Longest pause of discord.py's between two tries to connect: its own grow to 17 minutes."""
 STEADY_S = 600.0
 """A connection that lasted so long was a good one: the next pause is short again."""
 RESERVE = 10
@@ -31,8 +37,9 @@ FIRST_TRY_S = 30.0
 """How long opening waits for the gateway before it goes on trying in the background."""
 HEART_S = 5.0
 """How long a thread that sends heartbeats may take to end; it sends at most one more."""
-REFUSED_CODES = (4004,)
-"""Close codes that say that the token is no good."""
+AUTHENTICATION_FAILED = 4004
+"""The close code that says that the token is no good."""
+LOCKED_OUT = "Discord refuses the bot's token: set DISCORD_TOKEN to the one of your app, and restart."
 
 OnRaw = Callable[[str], Awaitable[None]]
 
@@ -64,6 +71,12 @@ async def stop_hearts(client: discord.Client) -> None:
         thread.stop()
     for thread in left:
         await asyncio.to_thread(thread.join, HEART_S)
+
+
+def _refuses_token(error: Exception) -> bool:
+    if isinstance(error, discord.ConnectionClosed):
+        return error.code == AUTHENTICATION_FAILED
+    return isinstance(error, PlatformForbidden | TokenRefused)
 
 
 class Identifies:
@@ -102,6 +115,19 @@ class Identifies:
                 extra={"event": "identify_budget"},
             )
             await asyncio.sleep(wait)
+
+
+class Backoff(ExponentialBackoff[bool]):
+    """discord.py's, which after an hour without a network would stay away for many minutes more."""
+
+    def delay(self) -> float:
+        return min(super().delay(), random.uniform(0.5, 1.0) * RECONNECT_S)
+
+
+def be_patient() -> None:
+    """Let every client of the process wait by `Backoff`: discord.py takes no other as an argument."""
+    for module in (discord.client, discord.shard):
+        setattr(module, ExponentialBackoff.__name__, Backoff)
 
 
 class _Ears(discord.Client):
@@ -259,7 +285,7 @@ class Gateway:
 
     async def _run(self) -> None:
         failures = 0
-        while self._refused is None:
+        while True:
             began = time.monotonic()
             try:
                 await self._listen()
@@ -271,31 +297,29 @@ class Gateway:
                     extra={"event": "no_message_content"},
                 )
                 continue
-            except PlatformForbidden as refused:
-                self._refuse(refused)
-                return
-            except discord.ConnectionClosed as closed:
-                if closed.code in REFUSED_CODES:
-                    self._refuse(PlatformForbidden("Discord refuses the bot's token: set DISCORD_TOKEN."))
-                    return
-                self._ended(f"Discord closed the connection (code {closed.code})", closed)
             except Exception as error:  # noqa: BLE001  # whatever ends discord.py's loop, we listen again
-                self._ended(f"the connection ended ({type(error).__name__})", error)
-            self._up.clear()
+                self._ended(error)
+                if _refuses_token(error):
+                    if not self._connected.is_set():
+                        self._refused = PlatformForbidden(LOCKED_OUT)
+                        return
+                    await asyncio.sleep(random.uniform(1.0, 1.2) * LONGEST_PAUSE_S)
             failures = 0 if time.monotonic() - began > STEADY_S else failures + 1
             await asyncio.sleep(random.uniform(0.75, 1.25) * min(60.0, 0.25 * 2 ** min(failures, 10)))
 
-    def _refuse(self, refused: PlatformForbidden) -> None:
-        self._refused, self._trouble = refused, str(refused)
+    def _ended(self, error: Exception) -> None:
         self._up.clear()
-        log.error("%s", refused, extra={"event": "discord_refused"})
-
-    def _ended(self, trouble: str, error: Exception) -> None:
-        self._trouble = trouble
+        if _refuses_token(error):
+            self._trouble = LOCKED_OUT
+            log.error("%s", LOCKED_OUT, extra={"event": "discord_refused"})
+            return
+        kind = type(error).__name__
+        code = f", code {error.code}" if isinstance(error, discord.ConnectionClosed) else ""
+        self._trouble = f"the connection ended ({kind}{code})"
         log.warning(
             "The Discord gateway is opened again: %s.",
-            trouble,
-            extra={"event": "gateway_ended", "error": type(error).__name__},
+            self._trouble,
+            extra={"event": "gateway_ended", "error": kind},
         )
 
     async def _listen(self) -> None:
@@ -328,6 +352,7 @@ class Gateway:
             "guild_ready_timeout": self._guild_ready_s,
             "shard_count": count,
         }
+        be_patient()
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody misses a voice
         one, many = len(ids) == 1, list(ids)
         client = _One(shard_id=ids[0], **options) if one else _Many(shard_ids=many, **options)

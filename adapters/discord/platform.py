@@ -1,6 +1,8 @@
 """Discord as a place where people talk to the bot."""
 
+import asyncio
 import logging
+import random
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -8,7 +10,7 @@ import yarl
 
 from adapters.discord import addresses, commands
 from adapters.discord.catching_up import EVERY_S, CatchingUp
-from adapters.discord.client import IDENTIFY_PAUSE_S, Gateway
+from adapters.discord.client import IDENTIFY_PAUSE_S, Gateway, ended
 from adapters.discord.files import Files
 from adapters.discord.gestures import Gestures
 from adapters.discord.history import Past
@@ -22,13 +24,15 @@ from adapters.pacing import Pace
 from adapters.posts import Throttled
 from adapters.reply import PacedReply
 from bot.domain import Attachment, Author, History, SessionKey
-from bot.errors import PlatformError, PlatformUnavailable
+from bot.errors import PlatformError, PlatformForbidden, PlatformUnavailable
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
 
 log = logging.getLogger(__name__)
 
 COMMANDS = "/applications/{application_id}/commands"
 DISCORDS_OWN = "discord.com"
+LONGEST_PAUSE_S = 60.0
+"""Between two tries to reach Discord for the first time."""
 
 
 def small(sentence: str) -> str:
@@ -63,6 +67,7 @@ class DiscordPlatform:
         """
         self._models, self._personas = tuple(models), tuple(personas)
         self._catch_up = catch_up
+        self._connecting: asyncio.Task[None] | None = None
         url = yarl.URL(api_url)
         self._rest = Rest(token, api_url)
         self._gateway = Gateway(
@@ -108,15 +113,42 @@ class DiscordPlatform:
         return self._gateway.content
 
     async def open(self, handler: Handler, desk: Desk) -> None:
-        await self._rest.open()
         self._receiver.begin(handler)
         self._gestures.begin(handler, desk, self._receiver)
+        try:
+            await self._connect()
+        except (PlatformUnavailable, Throttled) as error:
+            self._out_of_reach(error)
+            self._connecting = asyncio.create_task(self._keep_connecting(), name="discord connecting")
+
+    async def _connect(self) -> None:
+        await self._rest.open()
+        await self._gateway.open()
         if self._catch_up:
             self._catching_up.begin()
-        await self._gateway.open()
         await self._tell_commands()
 
+    async def _keep_connecting(self) -> None:
+        """Other platforms must not wait for a Discord that is down."""
+        pause_s = 0.25
+        while True:
+            await asyncio.sleep(random.uniform(0.75, 1.25) * pause_s)
+            pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
+            try:
+                await self._connect()
+            except (PlatformUnavailable, Throttled) as error:
+                self._out_of_reach(error)
+                continue
+            except PlatformForbidden as refused:
+                self._out_of_reach(refused)
+            return
+
+    def _out_of_reach(self, error: Exception) -> None:
+        log.warning("Discord is not connected: %s", error, extra={"event": "discord_out_of_reach"})
+
     async def quiet(self) -> None:
+        if self._connecting is not None:
+            await ended(self._connecting)
         await self._catching_up.end()
         await self._gateway.close()
         await self._receiver.end()

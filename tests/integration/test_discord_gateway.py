@@ -3,9 +3,13 @@
 import logging
 import threading
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
+import discord
+import discord.shard
 import pytest
 
+from adapters.discord import client
 from adapters.discord.platform import DiscordPlatform
 from bot.errors import PlatformForbidden
 from tests.fakes.discord import FakeDiscord
@@ -192,6 +196,48 @@ async def test_discord_out_of_reach_is_tried_again(fake: FakeDiscord, core: Core
         await sessions(fake)
         fake.say(ann, channel, mention(fake, "after"))
         await core.heard(1)
+
+
+async def test_discord_out_of_reach_at_the_start_holds_nobody_up(core: Core) -> None:
+    port = 0
+    async with FakeDiscord() as away:
+        port = int(away.api_url.split(":")[2].split("/")[0])
+    async with AsyncExitStack() as stack:
+        platform = await stack.enter_async_context(connected(away, core))
+        assert platform.ailing()
+        fake = await stack.enter_async_context(FakeDiscord(port))
+        channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+        await sessions(fake)
+        fake.say(ann, channel, mention(fake, "hello"))
+        await core.heard(1)
+        assert platform.ailing() == ""
+
+
+async def test_a_token_that_is_refused_while_it_runs_is_tried_again_seldom(
+    fake: FakeDiscord, core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    async with connected(fake, core) as platform:
+        monkeypatch.setattr(client, "LONGEST_PAUSE_S", 0.2)
+        fake.gateway.token = "another"
+        fake.gateway.forget()
+        await fake.gateway.drop()
+        await fake.wait(lambda: len(fake.gateway.identifies) == 2)
+        await fake.wait(lambda: len(fake.gateway.identifies) == 3)
+        assert "DISCORD_TOKEN" in platform.ailing()
+        fake.gateway.token = fake.token
+        await sessions(fake)
+        fake.say(ann, channel, mention(fake, "hello"))
+        await core.heard(1)
+
+
+async def test_nobody_waits_long_for_a_network_that_is_back(fake: FakeDiscord, core: Core) -> None:
+    """discord.py's own pauses grow to 17 minutes, and take no other bound."""
+    fake.guild()
+    async with connected(fake, core):
+        for library in (discord.Client.connect, discord.shard.Shard.__init__):
+            backoff = library.__globals__["ExponentialBackoff"]()
+            assert max(backoff.delay() for _ in range(100)) <= client.RECONNECT_S
 
 
 async def test_two_shards_in_one_process(fake: FakeDiscord, core: Core) -> None:
