@@ -35,6 +35,7 @@ SPOKEN: Mapping[Button, str] = {
 
 THANKS = "Thank you, I have noted that."
 TOO_LATE = "I am not writing that answer any more."
+NOT_NOW = "I could not take that in just now. Please press it once more in a moment."
 NOT_AGAIN = "I can't try that again just now. Press it once more in a moment, or simply ask again."
 
 
@@ -71,7 +72,7 @@ def pressed(payload: Mapping[str, Any], me: Me, name: str) -> Pressed | None:
     for action in payload.get("actions") or ():
         parts = (action.get("value") or "").split(" ")
         try:
-            button = Button(action.get("action_id", "").removeprefix(PREFIX))
+            button = Button((action.get("action_id") or "").removeprefix(PREFIX))
             channel, thread, asked = parts[0], parts[1], int(parts[2])
         except (ValueError, IndexError):
             continue

@@ -7,7 +7,6 @@ reading began: so what is said while it reads is left for the live events, or fo
 import asyncio
 import logging
 import random
-import time
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +18,7 @@ from adapters.slack.markup import position_of, time_of, ts_of
 from adapters.slack.names import Names
 from adapters.slack.workspaces import Installation, Workspaces
 from bot.domain import Event
-from bot.errors import PlatformError, ThreadflyError
+from bot.errors import PlatformError, PlatformForbidden, ThreadflyError
 from bot.ports import Handler, Watermarks
 
 EVERY_S = 1_800.0
@@ -58,6 +57,8 @@ class CatchingUp:
         self._watermarks = watermarks
         self._kind: Kind = kind
         self._answer_within = timedelta(seconds=answer_within_s)
+        self._answer_from = datetime.now(UTC)
+        """By the time when a round began: who is read late, behind many channels, is not too late."""
         self._enabled = enabled
         self._every_s = EVERY_S if every_s is None else every_s
         self._heard: set[tuple[str, str]] = set()
@@ -103,11 +104,13 @@ class CatchingUp:
             try:
                 await self._round(handler)
             except Exception:
+                self._all = True
                 log.exception("Catching up failed", extra={"event": "slack.catch_up_failed"})
 
     async def _round(self, handler: Handler) -> None:
         everywhere, self._all = self._all, False
         heard, self._heard = self._heard, set()
+        self._answer_from = datetime.now(UTC) - self._answer_within
         for installation in await self._workspaces.everywhere():
             workspace = installation.me.workspace
             only = None if everywhere else {channel for of, channel in heard if of == workspace}
@@ -137,6 +140,7 @@ class CatchingUp:
         try:
             reached = await self._read(installation, channel, since, handler)
         except PlatformError as exc:
+            self._all = self._all or not isinstance(exc, PlatformForbidden)
             kind = type(exc).__name__
             log.warning(
                 "Could not catch up: %s", kind, extra={"event": "slack.catch_up_failed", "channel": channel}
@@ -149,7 +153,7 @@ class CatchingUp:
         """A channel without a watermark is new to us: only what could still be answered matters there."""
         if mark is not None:
             return mark
-        return int((time.time() - self._answer_within.total_seconds()) * 1_000_000)
+        return int(self._answer_from.timestamp() * 1_000_000)
 
     async def _read(self, installation: Installation, channel: str, since: int, handler: Handler) -> int:
         """Hand on everything after `since`, newest first; the newest position that Slack showed at once."""
@@ -220,7 +224,7 @@ class CatchingUp:
         """A message that is new, and its edit if it was edited since."""
         told: list[Event | None] = []
         if position_of(message["ts"]) > since:
-            answer = datetime.now(UTC) - time_of(message["ts"]) <= self._answer_within
+            answer = time_of(message["ts"]) >= self._answer_from
             told.append(events.said(message, channel, installation.me, names, answer=answer))
         changed = (message.get("edited") or {}).get("ts")
         if changed and position_of(changed) > since:

@@ -19,6 +19,9 @@ CONNECTIONS = 100
 READ_ATTEMPTS = 3
 READ_PAUSE_S = 0.5
 
+BY_CHANNEL = frozenset({"chat.postMessage"})
+"""Slack limits these by channel: one that is full holds no other one up."""
+
 VENDOR = "adapters.slack.vendor"
 
 
@@ -72,7 +75,10 @@ class Client:
         self._web = web
         self._on_revoked = on_revoked
         self._clock = clock
-        self._not_before: dict[str, float] = {}
+        self._not_before: dict[tuple[str, str], float] = {}
+        """By method and, where Slack counts so, by channel."""
+        self.revoked = False
+        """Slack refused the token at the last call."""
 
     @property
     def token(self) -> str:
@@ -82,21 +88,31 @@ class Client:
     async def call(self, method: str, **arguments: Any) -> Mapping[str, Any]:
         """One call, once. Raises `Throttled`, `Unsettled`, `Refused`, `PostGone`, `PlatformUnavailable`."""
         assert method in METHODS, method
-        wait = self._not_before.get(method, 0.0) - self._clock()
+        place = (method, str(arguments.get("channel") or "") if method in BY_CHANNEL else "")
+        wait = self._not_before.get(place, 0.0) - self._clock()
         if wait > 0:
             raise Throttled(wait)
         try:
             with translated(method):
                 answer = await getattr(self._web, method.replace(".", "_"))(**arguments)
         except Throttled as throttled:
-            self._not_before[method] = self._clock() + throttled.retry_after_s
+            self._close(place, throttled.retry_after_s)
             raise
         except Refused as refused:
-            if refused.code in REVOKED and self._on_revoked is not None:
-                self._on_revoked(self.workspace)
+            if refused.code in REVOKED:
+                self.revoked = True
+                if self._on_revoked is not None:
+                    self._on_revoked(self.workspace)
             raise
+        self.revoked = False
         data = answer.data
         return data if isinstance(data, dict) else {}
+
+    def _close(self, place: tuple[str, str], seconds: float) -> None:
+        """Make no such call for so long; what is over by now is forgotten."""
+        now = self._clock()
+        self._not_before = {each: until for each, until in self._not_before.items() if until > now}
+        self._not_before[place] = now + seconds
 
     async def read(self, method: str, *, until: float | None = None, **arguments: Any) -> Mapping[str, Any]:
         """A call that changes nothing, so it is repeated when it breaks, and waits when it must.

@@ -5,13 +5,18 @@ from typing import Any
 
 from adapters.posts import Limits
 from adapters.slack.markup import defused, plain
+from adapters.splitting import split
 
 POST_LENGTH = 11_500
 """A markdown block takes 12,000 characters; with the buttons, blocks of more than about 13,000 fail."""
 FALLBACK_LENGTH = 3_000
 """`chat.update` refuses a `text` of more than about 4,000 characters."""
 
+CUT = "\n\n…"
+
 PART_TYPE = "threadfly_part"
+ASIDE_TYPE = "threadfly_aside"
+"""Said beside a reply, so never part of one."""
 
 
 def counted(text: str) -> int:
@@ -26,6 +31,13 @@ def rich(markdown: str, buttons: Sequence[Mapping[str, Any]] = ()) -> dict[str, 
     """Arguments that show `markdown` as Slack renders it best, with buttons below."""
     blocks = [{"type": "markdown", "text": defused(markdown)}, *buttons]
     return {"text": plain(markdown, FALLBACK_LENGTH), "blocks": blocks, "parse": "none", "link_names": False}
+
+
+def told(markdown: str) -> dict[str, Any]:
+    """Arguments for what one person alone is told: in one post, and cut where it would not fit."""
+    pieces = split(markdown, POST_LENGTH - len(CUT), counted, 2)
+    shown = pieces[0].shown + CUT if len(pieces) > 1 else markdown
+    return rich(shown) | {"metadata": {"event_type": ASIDE_TYPE, "event_payload": {}}}
 
 
 def simple(markdown: str) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from bot.errors import PlatformError
 
 REMEMBERED = 20_000
 FRESH_S = 3600.0
+UNTOLD_S = 60.0
+"""A name that Slack did not tell is not asked for again so soon: each message would."""
 PATIENCE_S = 1.0
 """A message is archived within 3 s, so a name may not take longer than this; then its id must do."""
 AT_ONCE = 8
@@ -53,11 +55,13 @@ class Names:
 
     async def _ask(self, installation: Installation, key: Key, limit: asyncio.Semaphore) -> None:
         async with limit:
+            known_at = self._clock()
             try:
                 name = await name_of(installation, key[1])
             except PlatformError:
-                return
-        self._known[key] = (name or key[1], self._clock())
+                name = self._known[key][0] if key in self._known else ""
+                known_at -= FRESH_S - UNTOLD_S
+        self._known[key] = (name or key[1], known_at)
         self._known.move_to_end(key)
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)

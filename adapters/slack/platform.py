@@ -11,7 +11,6 @@ from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.async_app import AsyncApp
 
 from adapters.pacing import Pace
-from adapters.posts import Throttled
 from adapters.reply import PacedReply
 from adapters.slack import content, events
 from adapters.slack.catching_up import CatchingUp
@@ -28,8 +27,8 @@ from adapters.slack.receiving import Authorize, Receiver
 from adapters.slack.sockets import Sockets
 from adapters.slack.welcome import Welcome
 from adapters.slack.workspaces import OneWorkspace, Workspaces
-from bot.domain import Attachment, Author, History, SessionKey
-from bot.errors import PlatformError
+from bot.domain import Answer, Attachment, Author, History, Part, SessionKey
+from bot.errors import PlatformError, PlatformForbidden
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
 
 API_URL = "https://slack.com/api/"
@@ -142,6 +141,8 @@ class SlackPlatform:
     def ailing(self) -> str:
         if not self._opened:
             return "not connected to Slack yet"
+        if self._one is not None and self._one.revoked:
+            return "Slack refuses SLACK_BOT_TOKEN; install the app again, and start me with its token"
         if self._sockets is not None and not self._sockets.up:
             return "no connection to Slack is open; I keep trying"
         return ""
@@ -158,7 +159,10 @@ class SlackPlatform:
 
     async def open_reply(self, journal: Journal) -> Reply:
         turn = journal.turn
-        installation = await self._workspaces.get(turn.key.workspace)
+        try:
+            installation = await self._workspaces.get(turn.key.workspace)
+        except PlatformForbidden as forbidden:
+            return NoReply(forbidden)
         share = self._share(turn.key.workspace)
         native = self._is_native(turn.key, share)
         posts = SlackPosts(installation, turn, share, self._files, native=native, clock=self._clock)
@@ -177,7 +181,7 @@ class SlackPlatform:
         try:
             client = (await self._workspaces.get(key.workspace)).client
             await _tell(client, key, to.id, text)
-        except (PlatformError, Throttled) as exc:
+        except PlatformError as exc:
             kind = type(exc).__name__
             log.warning(
                 "Could not tell somebody: %s", kind, extra={"event": "slack.untold", "session": str(key)}
@@ -206,6 +210,23 @@ class SlackPlatform:
         return await to_aiohttp_response(await self._app.async_dispatch(await to_bolt_request(request)))
 
 
+class NoReply:
+    """The reply in a workspace where the bot is not installed any more: the turn ends without one."""
+
+    def __init__(self, why: PlatformForbidden) -> None:
+        self._why = why
+
+    async def show(self, text: str) -> None:
+        """Nowhere."""
+
+    async def finish(self, answer: Answer) -> tuple[Part, ...]:  # noqa: ARG002  # the port's
+        """Nothing can be posted."""
+        raise self._why
+
+    async def abandon(self) -> None:
+        """There is nothing to leave."""
+
+
 class WholeReply(PacedReply):
     """A reply that is posted once it is whole (`slack.streaming: off`)."""
 
@@ -214,19 +235,15 @@ class WholeReply(PacedReply):
 
 
 async def _tell(client: Client, key: SessionKey, person: str, text: str) -> None:
-    """To one person alone, where they are; else in their direct messages; else for all in the thread."""
-    thread = {} if key.thread == FLAT else {"thread_ts": key.thread}
-    said = content.rich(text)
-    try:
-        await client.call("chat.postEphemeral", channel=key.channel, user=person, **thread, **said)
-    except Refused:
-        await _tell_directly(client, key, person, text)
+    """To one person alone, where they are; else in their direct messages; never to all.
 
-
-async def _tell_directly(client: Client, key: SessionKey, person: str, text: str) -> None:
-    thread = {} if key.thread == FLAT else {"thread_ts": key.thread}
-    said = content.rich(text)
+    It may be what only this person may read. Said twice, after a broken call, is better than not at all.
+    """
+    said = content.told(text)
+    alone = {name: value for name, value in said.items() if name != "metadata"}
+    if key.thread != FLAT:
+        alone["thread_ts"] = key.thread
     try:
-        await client.call("chat.postMessage", channel=person, **said)
+        await client.read("chat.postEphemeral", channel=key.channel, user=person, **alone)
     except Refused:
-        await client.call("chat.postMessage", channel=key.channel, **thread, **said)
+        await client.read("chat.postMessage", channel=person, **said)

@@ -22,6 +22,11 @@ BLOCK_TROUBLE = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_block
 NO_STATUS = frozenset(
     {"missing_scope", "unknown_method", "not_allowed_token_type", "method_not_supported_for_channel_type"}
 )
+NO_STREAMS = NO_STATUS | {"feature_not_enabled", "deprecated_endpoint"}
+"""Nobody in this workspace gets a stream. Anything else may be about one thread or one reader: through
+Slack Connect a reader's team is another one than ours, which no message of theirs is sure to tell."""
+LEFT_OVER = "…"
+"""What a post reads that is not needed any more and can't be deleted, as where all is kept for auditors."""
 LOOK_LIMIT = 200
 
 log = logging.getLogger(__name__)
@@ -97,11 +102,19 @@ class SlackPosts:
             await self._update(position, text, showing)
 
     async def remove(self, position: int) -> None:
-        self._streams.pop(position, None)
+        if self._streams.pop(position, None) is not None:
+            await streams.halt(self._client, self._key.channel, position)
         try:
             await self._client.call("chat.delete", channel=self._key.channel, ts=ts_of(position))
         except PostGone:
             return
+        except Refused as refused:
+            log.warning(
+                "A post could not be deleted: %s",
+                refused.code,
+                extra={"event": "slack.left_over", "session": str(self._key)},
+            )
+            await self.change(position, LEFT_OVER, Showing.EARLIER)
 
     async def create_file(self, number: int, name: str, content: str) -> int:  # noqa: ARG002  # files carry no metadata
         return await self._uploads.post(self._client, name, content, self._key.channel, self._thread_ts)
@@ -165,7 +178,7 @@ class SlackPosts:
             return None
         except Refused as refused:
             self._native = False
-            self._share.streams = refused.code in {"thread_not_found", "channel_not_found", "not_in_channel"}
+            self._share.streams = refused.code not in NO_STREAMS
             log.info(
                 "No native stream: %s",
                 refused.code,

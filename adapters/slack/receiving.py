@@ -19,7 +19,7 @@ from slack_bolt.middleware.async_middleware import AsyncMiddleware
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
-from adapters.slack import buttons, commands, events
+from adapters.slack import buttons, commands, content, events
 from adapters.slack.names import Names
 from adapters.slack.twins import Twins
 from adapters.slack.welcome import Welcome
@@ -28,10 +28,12 @@ from bot.domain import Order, Receipt, Said
 from bot.errors import ThreadflyError
 from bot.ports import Desk, Handler
 
+HTTP_OK = 200
 ACKNOWLEDGE_S = 2.5
 """Slack waits 3 s; what takes longer than this is better delivered again."""
-DESK_S = 2.0
-"""An order that takes longer is answered at its response URL, which is good for 30 minutes."""
+DESK_S = 1.2
+"""An order that takes longer is answered at its response URL, which is good for 30 minutes.
+What is left until `ACKNOWLEDGE_S` is for the name of who gave it."""
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +172,8 @@ class Receiver(AsyncMiddleware):
         )
         if receipt is not Receipt.IGNORED:
             self._heard(me.workspace, parsed.key.channel)
-        if isinstance(parsed, Said) and receipt in {Receipt.ANSWERING, Receipt.QUEUED}:
+        asked = receipt in {Receipt.ANSWERING, Receipt.QUEUED}
+        if asked and isinstance(parsed, Said) and events.is_direct(parsed.key.channel):
             self.later(self._welcome.entitle(parsed, installation))
 
     async def names(self, installation: Installation, ids: frozenset[str]) -> Mapping[str, str]:
@@ -183,7 +186,13 @@ class Receiver(AsyncMiddleware):
         pressed = buttons.pressed(body, installation.me, names.get(user, ""))
         if pressed is None:
             return
-        sentence = buttons.heard(pressed.button, await handler(pressed))
+        try:
+            sentence = buttons.heard(pressed.button, await handler(pressed))
+        except ThreadflyError as exc:  # Slack delivers a press only once
+            log.warning(
+                "A button had no effect: %s", type(exc).__name__, extra={"event": "slack.press_failed"}
+            )
+            sentence = buttons.NOT_NOW
         if sentence:
             self.later(self._say(body.get("response_url") or "", sentence))
 
@@ -193,7 +202,7 @@ class Receiver(AsyncMiddleware):
         order = commands.command_order(body, installation.me, names.get(user, ""))
         if order is None:
             return _ephemeral(commands.NO_THREAD)
-        carried_out = asyncio.ensure_future(desk(order))
+        carried_out = asyncio.ensure_future(_outcome(desk(order)))
         done, _ = await asyncio.wait([carried_out], timeout=DESK_S)
         if done:
             return _ephemeral(carried_out.result())
@@ -208,22 +217,24 @@ class Receiver(AsyncMiddleware):
             self.later(self._carry_out(order, desk, body.get("response_url") or ""))
 
     async def _carry_out(self, order: Order, desk: Desk, response_url: str) -> None:
-        await self._respond(asyncio.ensure_future(desk(order)), response_url)
+        await self._say(response_url, await _outcome(desk(order)))
 
     async def _respond(self, carried_out: "asyncio.Future[str]", response_url: str) -> None:
-        try:
-            text = await carried_out
-        except ThreadflyError as exc:
-            text = str(exc)
-        await self._say(response_url, text)
+        await self._say(response_url, await carried_out)
 
     async def _say(self, response_url: str, text: str) -> None:
         """Tell it to whoever pressed or typed, alone."""
         if not response_url:
             return
-        message = {"response_type": "ephemeral", "replace_original": False, "text": text}
+        message = _alone(text) | {"replace_original": False}
         async with self._session.post(response_url, json=message) as answer:
             await answer.read()
+            if answer.status != HTTP_OK:
+                log.warning(
+                    "Slack did not take a response: %d",
+                    answer.status,
+                    extra={"event": "slack.response_refused"},
+                )
 
     async def _removed(self, body: Json, event: Json) -> None:
         """The app was uninstalled, or the bot's token revoked there."""
@@ -261,6 +272,20 @@ def _ids(body: Json) -> dict[str, str]:
     return {key: value for key, value in ids.items() if isinstance(value, str)}
 
 
+async def _outcome(carried_out: Awaitable[str]) -> str:
+    """What the desk says, or why it can't."""
+    try:
+        return await carried_out
+    except ThreadflyError as exc:
+        return str(exc)
+
+
+def _alone(text: str) -> dict[str, Any]:
+    """A message for one person, as commands and response URLs take it."""
+    said = content.told(text)
+    return {"response_type": "ephemeral", "text": said["text"], "blocks": said["blocks"]}
+
+
 def _ephemeral(text: str) -> BoltResponse:
-    body = json.dumps({"response_type": "ephemeral", "text": text})
-    return BoltResponse(status=200, body=body, headers={"content-type": "application/json"})
+    body = json.dumps(_alone(text))
+    return BoltResponse(status=HTTP_OK, body=body, headers={"content-type": "application/json"})

@@ -135,6 +135,8 @@ class Sockets:
             envelope = json.loads(data)
         except ValueError:
             return False
+        if not isinstance(envelope, dict):
+            return False
         if envelope.get("type") == "disconnect":
             return True
         if envelope.get("envelope_id") and not self._quiet:

@@ -56,6 +56,11 @@ class OneWorkspace:
         self._installation = Installation(me, Client(self._web, workspace), answer.get("user") or "Threadfly")
         return self._installation
 
+    @property
+    def revoked(self) -> bool:
+        """Whether Slack refused the token when it was last used."""
+        return self._installation is not None and self._installation.client.revoked
+
     async def find(
         self,
         team: str | None,  # noqa: ARG002  # there is only one

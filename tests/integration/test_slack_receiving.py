@@ -153,7 +153,9 @@ async def test_a_command_is_answered_to_its_asker(slack: FakeSlack, core: Script
     async with running(slack, core):
         delivered = slack.command("model small", channel=DM)
         await delivered.finished()
-    assert delivered.response == {"response_type": "ephemeral", "text": "done"}
+    assert delivered.response is not None
+    assert (delivered.response["response_type"], delivered.response["text"]) == ("ephemeral", "done")
+    assert delivered.response["blocks"] == [{"type": "markdown", "text": "done"}]
     assert [order.words for order in core.orders] == ["model small"]
 
 
@@ -321,7 +323,8 @@ async def test_over_http_commands_and_buttons_work_too(
     await pressed.finished()
     await command.finished()
     assert core.pressed()[0].button is Button.BAD
-    assert command.response == {"response_type": "ephemeral", "text": "done"}
+    assert command.response is not None
+    assert (command.response["response_type"], command.response["text"]) == ("ephemeral", "done")
 
 
 async def test_a_signature_that_is_wrong_or_old_is_refused(
