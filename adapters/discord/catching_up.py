@@ -10,12 +10,14 @@ import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import discord
 
 from adapters.discord.client import Gateway, ended
-from adapters.discord.places import DIRECT, FORUM, MEDIA, PLATFORM, Places, Spot
+from adapters.discord.events import sent_at, snowflake
+from adapters.discord.places import DIRECT, FORUM, MEDIA, PLATFORM, TEXT, Places, Spot
 from adapters.discord.rest import Rest
 from adapters.posts import Throttled
 from bot.errors import PlatformError, PlatformForbidden, PostGone, StoreError
@@ -35,6 +37,14 @@ DIRECT_MOST = 500
 """Direct-message channels looked at in one pass, the most recent first: each costs a call."""
 DIRECT_KNOWN = 50_000
 ARCHIVED_PAGE = 100
+ARCHIVED_PAGES = 50
+"""Pages of archived threads looked at in one channel, at most."""
+ARCHIVED_MARK = ":archived"
+"""Behind a channel's id: how far the threads archived in it have been looked through, as a time."""
+CLOCKS_DIFFER = timedelta(minutes=10)
+"""How far our clock may be ahead of Discord's."""
+PUBLIC = "/channels/{channel_id}/threads/archived/public"
+PRIVATE = "/channels/{channel_id}/users/@me/threads/archived/private"
 POSTS_ONLY = (FORUM, MEDIA)
 """Channels without messages of their own: the newest they name is a thread."""
 
@@ -67,6 +77,8 @@ class CatchingUp:
         self._gateway = gateway
         self._every_s = every_s
         self._wanted = asyncio.Event()
+        self._sessions = self._looked_through = 0
+        """Sessions of the gateway, and for how many of them archived threads were looked through."""
         self._running: asyncio.Task[None] | None = None
         self._direct_known: set[int] = set()
         self.passes = 0
@@ -83,6 +95,11 @@ class CatchingUp:
 
     def request(self) -> None:
         """Run a pass soon."""
+        self._wanted.set()
+
+    def anew(self) -> None:
+        """Run a pass soon, over archived threads too: nobody heard what was said before now."""
+        self._sessions += 1
         self._wanted.set()
 
     async def met(self, channel: int, message: int) -> None:
@@ -120,15 +137,17 @@ class CatchingUp:
         client = self._gateway.client
         if client is None:
             return False
-        done = True
+        done, sessions = True, self._sessions
+        if self._gateway.hears_direct:
+            done &= await self._bring(await self._direct())
         for guild in client.guilds:
             marks = await self._watermarks.watermarks(PLATFORM, str(guild.id))
             done &= await self._bring(await self._behind(guild, marks, self._moved(guild)))
-            if not self.passes:
-                archived = [found async for found in self._archived(guild, marks)]
-                done &= await self._bring(await self._behind(guild, marks, archived))
-        if self._gateway.hears_direct:
-            done &= await self._bring(await self._direct())
+        if self._looked_through < sessions:
+            for guild in client.guilds:
+                done &= await self._look_through(guild)
+            if done:
+                self._looked_through = sessions
         self.passes += 1
         return done
 
@@ -138,8 +157,11 @@ class CatchingUp:
         """Those of `places` (each with its newest message) whose watermark is older."""
         workspace = str(guild.id)
         behind = []
+        newest_known = max((mark for place, mark in marks.items() if place.isdigit()), default=None)
         for spot, newest in places:
             after = self._since(spot, marks)
+            if after is None and newest_known is not None and spot.id > newest_known:
+                after = spot.id - 1  # made since the guild was last looked at: all of it was missed
             if after is None or (spot.kind in POSTS_ONLY and newest > after):
                 await self._watermarks.advance(PLATFORM, workspace, str(spot.id), newest)
             elif newest > after:
@@ -161,30 +183,68 @@ class CatchingUp:
             if rights.view_channel and rights.read_message_history:
                 yield spot, place.last_message_id or place.id
 
-    async def _archived(
-        self, guild: discord.Guild, marks: Mapping[str, int]
-    ) -> AsyncIterator[tuple[Spot, int]]:
+    async def _look_through(self, guild: discord.Guild) -> bool:
         """Threads that moved and were archived while nobody listened: the gateway does not name them."""
+        marks = await self._watermarks.watermarks(PLATFORM, str(guild.id))
+        done = True
         for channel in guild.channels:
-            mark = marks.get(str(channel.id))
-            if mark is None or not isinstance(channel, discord.TextChannel | discord.ForumChannel):
+            if not isinstance(channel, discord.TextChannel | discord.ForumChannel):
                 continue
             rights = channel.permissions_for(guild.me)
-            if not (rights.view_channel and rights.read_message_history):
-                continue
-            for thread in await self._archived_in(channel.id):
-                newest = int(thread.get("last_message_id") or 0)
-                if newest > max(mark, marks.get(thread["id"], 0)):
-                    yield self._places.learn({"guild_id": str(guild.id), **thread}), newest
+            if rights.view_channel and rights.read_message_history:
+                done &= await self._look_through_one(guild, channel, marks)
+        return done
 
-    async def _archived_in(self, channel: int) -> list[Payload]:
-        path = "/channels/{channel_id}/threads/archived/public"
-        try:
-            answer = await self._rest.call("GET", path, query={"limit": ARCHIVED_PAGE}, channel_id=channel)
-        except (PlatformForbidden, PostGone):
-            return []
-        threads: list[Payload] = answer["threads"]
-        return threads
+    async def _look_through_one(
+        self,
+        guild: discord.Guild,
+        channel: discord.TextChannel | discord.ForumChannel,
+        marks: Mapping[str, int],
+    ) -> bool:
+        mark = f"{channel.id}{ARCHIVED_MARK}"
+        began = snowflake(datetime.now(UTC) - CLOCKS_DIFFER)
+        since = marks.get(mark)
+        if since is not None:
+            moved = {
+                thread["id"]: Behind(
+                    str(guild.id), self._places.learn({"guild_id": str(guild.id), **thread}), after
+                )
+                async for thread in self._archived(channel, since)
+                if int(thread.get("last_message_id") or 0) > (after := marks.get(thread["id"], since))
+            }
+            if not await self._bring(list(moved.values())):
+                return False
+        await self._watermarks.advance(PLATFORM, str(guild.id), mark, began)
+        return True
+
+    async def _archived(
+        self, channel: discord.TextChannel | discord.ForumChannel, since: int
+    ) -> AsyncIterator[Payload]:
+        """Threads archived in a channel since then: public ones, and private ones that we joined."""
+        archived_since = sent_at(since)
+        async for thread in self._pages(PUBLIC, channel.id, "archived_at"):
+            if _archived_at(thread) < archived_since:
+                break
+            yield thread
+        if channel.type.value == TEXT:
+            async for thread in self._pages(PRIVATE, channel.id, "id"):
+                if _archived_at(thread) >= archived_since:
+                    yield thread
+
+    async def _pages(self, path: str, channel: int, before: str) -> AsyncIterator[Payload]:
+        """Every thread, newest first by when it was archived, or by its id."""
+        query: dict[str, Any] = {"limit": ARCHIVED_PAGE}
+        for _ in range(ARCHIVED_PAGES):
+            try:
+                page = await self._rest.call("GET", path, query=query, channel_id=channel)
+            except (PlatformForbidden, PostGone):
+                return
+            for thread in page["threads"]:
+                yield thread
+            if not (page.get("has_more") and page["threads"]):
+                return
+            last = page["threads"][-1]
+            query["before"] = last["id"] if before == "id" else last["thread_metadata"]["archive_timestamp"]
 
     def _since(self, spot: Spot, marks: Mapping[str, int]) -> int | None:
         """Up to where the place is archived. A thread that was never seen is as old as its channel's mark."""
@@ -240,3 +300,7 @@ class CatchingUp:
                 await self._watermarks.advance(PLATFORM, behind.workspace, str(behind.spot.id), after)
             if len(page) < PAGE:
                 return
+
+
+def _archived_at(thread: Payload) -> datetime:
+    return datetime.fromisoformat(thread["thread_metadata"]["archive_timestamp"])

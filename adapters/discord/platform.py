@@ -183,7 +183,7 @@ class DiscordPlatform:
         await self._receiver.heard(raw)
 
     async def _begun(self) -> None:
-        self._catching_up.request()
+        self._catching_up.anew()
 
     async def _missed(self, payload: Payload, spot: Spot) -> None:
         await self._receiver.catch_up(payload, spot)

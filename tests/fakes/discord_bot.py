@@ -44,13 +44,13 @@ class Marks(Watermarks):
         async with self._moved:
             self._moved.notify_all()
 
-    async def reach(self, channel: int, position: int = 1) -> None:
+    async def reach(self, channel: int | str, position: int = 1) -> None:
         """Wait until a channel's watermark is there."""
         async with asyncio.timeout(WAIT_S), self._moved:
             while self.of(channel) < position:
                 await self._moved.wait()
 
-    def of(self, channel: int) -> int:
+    def of(self, channel: int | str) -> int:
         """The watermark of a channel; 0 for none."""
         return next((at for (_, known), at in self.kept.items() if known == str(channel)), 0)
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from adapters.discord.catching_up import ARCHIVED_MARK
 from bot.domain import Addressed
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.discord_bot import Core, Marks, connected
@@ -30,12 +31,14 @@ def mention(fake: FakeDiscord, text: str) -> str:
     return f"<@{fake.bot.id}> {text}"
 
 
-async def pass_over(fake: FakeDiscord, marks: Marks) -> None:
-    """Be connected once, so that every place has a watermark."""
+async def pass_over(fake: FakeDiscord, marks: Marks, *hidden: int) -> None:
+    """Be connected once, so that every place has a watermark, but those that are `hidden`."""
     async with connected(fake, Core(script=None), marks):
         for place in list(fake.channels.values()):
-            if place.guild and not place.archived:
+            if place.guild and not place.archived and place.id not in hidden:
                 await marks.reach(place.id)
+                if not place.is_thread:
+                    await marks.reach(f"{place.id}{ARCHIVED_MARK}")
 
 
 async def test_what_was_said_meanwhile_arrives_in_order(fake: FakeDiscord, core: Core, marks: Marks) -> None:
@@ -125,6 +128,85 @@ async def test_a_thread_that_was_archived_again_meanwhile(
         await core.heard(1)
     assert [event.message.position for event in core.said] == [later]
     assert core.said[0].addressed is Addressed.THREAD
+
+
+async def test_a_private_thread_that_was_archived_again_meanwhile(
+    fake: FakeDiscord, core: Core, marks: Marks
+) -> None:
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    ours = fake.thread(channel, "ours", by=ann, private=True, members=[fake.bot.id])
+    theirs = fake.thread(channel, "theirs", by=ann, private=True)
+    await pass_over(fake, marks, theirs)
+    later = fake.say(ann, ours, "later")
+    fake.say(ann, theirs, "not for us")
+    for thread in (ours, theirs):
+        fake.archive(thread)
+    async with connected(fake, core, marks):
+        await core.heard(1)
+        await marks.reach(ours, later)
+    assert [event.message.position for event in core.said] == [later]
+    assert core.said[0].closed
+
+
+async def test_more_threads_were_archived_meanwhile_than_fit_a_page(
+    fake: FakeDiscord, core: Core, marks: Marks
+) -> None:
+    fake.rest.thread_page = 2
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    threads = [fake.thread(channel, f"talk {number}") for number in range(5)]
+    await pass_over(fake, marks)
+    later = [fake.say(ann, thread, "later") for thread in threads]
+    for age, thread in enumerate(threads):
+        fake.archive(thread, ago_s=age)
+    async with connected(fake, core, marks):
+        await core.heard(5)
+    assert {event.message.position for event in core.said} == set(later)
+
+
+async def test_a_thread_that_was_archived_again_while_the_gateway_was_away(
+    fake: FakeDiscord, core: Core, marks: Marks
+) -> None:
+    """As after a stop: the session that comes then is a new one."""
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    thread = fake.thread(channel, "talk")
+    await pass_over(fake, marks)
+    async with connected(fake, core, marks):
+        await fake.wait(lambda: "GET own archived" in fake.rest.calls)
+        fake.gateway.forget()
+        later = fake.say(ann, thread, "later")
+        fake.archive(thread)
+        await fake.gateway.drop()
+        await core.heard(1)
+    assert [event.message.position for event in core.said] == [later]
+
+
+async def test_a_channel_that_was_made_meanwhile_is_read_from_its_beginning(
+    fake: FakeDiscord, core: Core, marks: Marks
+) -> None:
+    guild, ann = fake.guild(), fake.person("ann")
+    fake.channel(guild, "general")
+    await pass_over(fake, marks)
+    made = fake.channel(guild, "new")
+    asked = fake.say(ann, made, mention(fake, "hello"))
+    async with connected(fake, core, marks):
+        await core.heard(1)
+        await marks.reach(made, asked)
+    assert core.said[0].answer
+
+
+async def test_a_channel_that_comes_into_sight_counts_from_then_on(
+    fake: FakeDiscord, core: Core, marks: Marks
+) -> None:
+    guild, ann = fake.guild(), fake.person("ann")
+    hidden, shown = fake.channel(guild, "hidden"), fake.channel(guild, "shown")
+    fake.deny(hidden, ["view_channel"])
+    said = fake.say(ann, hidden, mention(fake, "hello"))
+    fake.say(ann, shown, "newer")
+    await pass_over(fake, marks, hidden)
+    fake.allow(hidden, ["view_channel"])
+    async with connected(fake, core, marks):
+        await marks.reach(hidden, said)
+    assert core.said == []
 
 
 async def test_a_forum_post_made_meanwhile(fake: FakeDiscord, core: Core, marks: Marks) -> None:

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from aiohttp import BodyPartReader, web
@@ -20,6 +21,7 @@ from tests.fakes.discord.world import (
     DM,
     FORUM,
     HAS_THREAD,
+    PRIVATE_THREAD,
     TEXT,
     Channel,
     Interaction,
@@ -77,6 +79,8 @@ class Rest:
         self._holds: list[Hold] = []
         self._waiting: set[asyncio.Event] = set()
         self.flags = 1 << 19
+        self.thread_page = 100
+        """Most archived threads on one page."""
 
     def routes(self) -> list[web.RouteDef]:
         """Every route below `/api/v10`."""
@@ -108,6 +112,7 @@ class Rest:
             ("POST", message + "/threads", "POST threads", self.start_thread),
             ("POST", channel + "/typing", "POST typing", self.start_typing),
             ("GET", channel + "/threads/archived/public", "GET archived", self.archived_threads),
+            ("GET", channel + "/users/@me/threads/archived/private", "GET own archived", self.own_archived),
             ("GET", application, "GET commands", self.get_commands),
             ("PUT", application, "PUT commands", self.put_commands),
             ("POST", base + "/interactions/{interaction}/{token}/callback", "POST callback", self.callback),
@@ -488,11 +493,32 @@ class Rest:
         return {"threads": self.world.guild_payload(guild)["threads"], "members": []}
 
     async def archived_threads(self, request: web.Request) -> Payload:
+        """Public ones, the newest archived first; `before` is a time."""
+        closed = sorted(self._archived(request, private=False), key=lambda c: -c.archived_ms)
+        if "before" in request.query:
+            before = datetime.fromisoformat(request.query["before"]).timestamp() * 1000
+            closed = [c for c in closed if c.archived_ms < before]
+        return self._thread_page(request, closed)
+
+    async def own_archived(self, request: web.Request) -> Payload:
+        """Private ones that the bot joined, the newest first; `before` is an id."""
+        closed = sorted(self._archived(request, private=True), key=lambda c: -c.id)
+        before = int(request.query.get("before", 2**63))
+        return self._thread_page(request, [c for c in closed if c.id < before])
+
+    def _archived(self, request: web.Request, *, private: bool) -> list[Channel]:
         place = self._place(request, "read_message_history")
-        threads = [c for c in self.world.channels.values() if c.parent == place.id and c.is_thread]
-        closed = sorted((c for c in threads if c.archived), key=lambda c: -c.archived_ms)
-        payloads = [self.world.channel_payload(c.id) for c in closed[: int(request.query.get("limit", 50))]]
-        return {"threads": payloads, "members": [], "has_more": len(closed) > len(payloads)}
+        return [
+            c
+            for c in self.world.channels.values()
+            if c.parent == place.id and c.is_thread and c.archived and (c.kind == PRIVATE_THREAD) is private
+            if not private or self.world.bot.id in c.members
+        ]
+
+    def _thread_page(self, request: web.Request, threads: list[Channel]) -> Payload:
+        shown = threads[: min(self.thread_page, int(request.query.get("limit", 50)))]
+        payloads = [self.world.channel_payload(c.id) for c in shown]
+        return {"threads": payloads, "members": [], "has_more": len(threads) > len(shown)}
 
     # ---- application commands and interactions
 
