@@ -38,6 +38,7 @@ from bot.runner import Runner
 from bot.sections import Allowed, ModelEntry
 from bot.service import Service
 from bot.settings import Settings
+from bot.stats import Stats
 from bot.summary import Summariser
 from bot.turns import Keeper
 from bot.windows import LastReads, WindowLoader
@@ -45,6 +46,7 @@ from storage import schema
 from storage.archive.claims import Claimant
 from storage.archive.passing import PassedOver
 from storage.archive.records import Records
+from storage.archive.stats import read_stats
 from storage.archive.strays import StrayTombstones
 from storage.archive.summaries import Summaries
 from storage.archive.turns import Turns
@@ -84,7 +86,7 @@ async def open_bot(settings: Settings) -> AsyncIterator[Bot]:
     """Everything, opened and ready. Raises `ThreadflyError` with a sentence when something can't be had."""
     prepare_data_folder(settings.data_dir)
     async with AsyncExitStack() as stack:
-        metrics = Metrics(_prices(settings))
+        metrics = Metrics(prices(settings))
         database = open_database(settings.archive_url)
         stack.push_async_callback(database.close)
         archive_id = await schema.prepare(database)
@@ -251,6 +253,17 @@ async def open_lookup(settings: Settings) -> AsyncIterator[Lookup]:
         await database.close()
 
 
+async def take_stats(settings: Settings) -> Stats:
+    """What the archive holds, beside a bot that may be running."""
+    prepare_data_folder(settings.data_dir)
+    database = open_database(settings.archive_url)
+    try:
+        await schema.prepare(database)
+        return await read_stats(database)
+    finally:
+        await database.close()
+
+
 def open_platforms(
     settings: Settings, watermarks: Watermarks, memory: ThreadMemory, recall: Recaller
 ) -> list[Platform]:
@@ -381,5 +394,6 @@ async def migrate_archive(settings: Settings) -> list[str]:
         await database.close()
 
 
-def _prices(settings: Settings) -> dict[str, tuple[float, float]]:
+def prices(settings: Settings) -> dict[str, tuple[float, float]]:
+    """Every model's name, with what a million prompt and completion tokens cost."""
     return {entry.name: (entry.price.prompt, entry.price.completion) for entry in settings.models}

@@ -188,6 +188,16 @@ async def _recall(settings: "Settings", by: "Asker | None", words: str, page: in
         return await lookup.find(by, words, page)
 
 
+@app.command()
+def stats(context: typer.Context) -> None:
+    """Show what the archive holds, how answers went, what they cost, and what people thought of them."""
+    from bot.bootstrap import prices, take_stats
+    from bot.stats import show
+
+    settings = _settings(context)
+    show(asyncio.run(take_stats(settings)), prices(settings), None if sys.stdout.isatty() else PIPED_WIDTH)
+
+
 manifest = typer.Typer(help="Print what a platform wants to know of the app.", no_args_is_help=True)
 app.add_typer(manifest, name="manifest")
 invite = typer.Typer(help="Print the address that brings the bot into a workspace.", no_args_is_help=True)
