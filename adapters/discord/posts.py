@@ -234,7 +234,9 @@ class DiscordPosts:
 
     def _may_be_old(self, post: Payload, body: Payload) -> bool:
         """An earlier owner may have made it, who knew another text or other buttons, or it was deleted."""
-        return self._turn.epoch > 1 or bool(post["content"].strip() != body["content"].strip())
+        if self._turn.taken_over or self._turn.parts:
+            return True
+        return bool(post["content"].strip() != body["content"].strip())
 
     async def change(self, position: int, text: str, showing: Showing) -> None:
         """Let the post read `text`; an archived thread is woken for that."""
