@@ -119,10 +119,12 @@ def show(message: Message, taken: Taken) -> PromptMessage:
 
 
 def _shortened(said: PromptMessage, budget: int, count: Count) -> PromptMessage:
-    """The message's beginning and end, as much as fits; pictures stay if they do."""
-    text = said.text
-    room = max(1, (budget - PICTURE_TOKENS * len(said.pictures)) * len(text) // max(1, count(text)) - 80)
-    head, tail = text[: room * 3 // 4], text[len(text) - room // 4 :]
-    return PromptMessage(
-        said.role, f"{head}\n[... {len(text) - room:,} characters left out ...]\n{tail}", said.pictures
-    )
+    """The message's beginning and end, as much as fits; pictures as far as they leave room for text."""
+    pictures = said.pictures[: max(0, budget - LEAST_TOKENS) // PICTURE_TOKENS]
+    most = budget - MESSAGE_TOKENS - PICTURE_TOKENS * len(pictures)
+    text, room = said.text, len(said.text)
+    while room and (cost := count(text)) > most:
+        room = room * most // cost
+        head, tail = said.text[: room - room // 4], said.text[len(said.text) - room // 4 :]
+        text = f"{head}\n[... {len(said.text) - room:,} characters left out ...]\n{tail}"
+    return PromptMessage(said.role, text, pictures)

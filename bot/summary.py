@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import aclosing
-from itertools import pairwise
+from itertools import accumulate
 
 from bot.cleaning import clean, plain_name
 from bot.domain import Block, Delta, Message, Prompt, PromptMessage, Restart, Role, Turn
@@ -94,25 +94,28 @@ class Summariser:
         return await self._summaries.put(turn.session_id, block, ())
 
     async def _merge(self, turn: Turn, blocks: Sequence[Block]) -> bool:
-        for level in sorted({block.level for block in blocks}):
-            run = [block for block in blocks if block.level == level]
-            oldest = run[:MERGED_BLOCKS]
-            if len(run) > KEPT_BLOCKS and all(a.last == b.after for a, b in pairwise(oldest)):
+        """Make one block of the oldest of a rank, where there are too many of it."""
+        ranks = _ranks(blocks)
+        for rank in sorted(set(ranks)):
+            run = [block for block, its in zip(blocks, ranks, strict=True) if its == rank]
+            if len(run) > KEPT_BLOCKS:
+                oldest = run[:MERGED_BLOCKS]
                 text, model = await self._shorten(turn, [block.text for block in oldest])
                 covered = sum(block.messages for block in oldest)
-                merged = Block(level + 1, oldest[0].after, oldest[-1].last, covered, text, model)
+                merged = Block(rank + 1, oldest[0].after, oldest[-1].last, covered, text, model)
                 return await self._summaries.merge(turn.session_id, merged, oldest)
         return False
 
     async def _shorten(self, turn: Turn, lines: Sequence[str]) -> tuple[str, str]:
         """A shorter text that tells what `lines` tell, and the model that wrote it ("" for none)."""
         name = turn.settings.model
-        if not self._model.card(name).summarises:
+        card = self._model.card(name)
+        if not card.summarises:
             return "\n".join(_first_words(line) for line in lines)[:TEXT_CHARACTERS], ""
         prompt = Prompt(
             messages=(
                 PromptMessage(Role.SYSTEM, INSTRUCTION),
-                PromptMessage(Role.USER, "\n".join(lines)),
+                PromptMessage(Role.USER, _within(lines, card.context_tokens - card.answer_tokens)),
             ),
             shown=len(lines),
             left_out=0,
@@ -126,6 +129,17 @@ class Summariser:
                 elif isinstance(chunk, Delta):
                     text += chunk.text
         return clean(text).strip()[:TEXT_CHARACTERS] or "(Nothing to tell.)", name
+
+
+def _ranks(blocks: Sequence[Block]) -> list[int]:
+    """The level of each block, or of a higher one after it: that is where it was made again."""
+    return list(accumulate((block.level for block in reversed(blocks)), max))[::-1]
+
+
+def _within(lines: Sequence[str], tokens: int) -> str:
+    """The beginnings of `lines`, so that they fit even where each character is a token."""
+    most = max(WITHOUT_MODEL_CHARACTERS, (tokens - len(INSTRUCTION)) // len(lines) - 1)
+    return "\n".join(line[:most] for line in lines)
 
 
 def _line(message: Message) -> str:
