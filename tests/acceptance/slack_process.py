@@ -32,9 +32,21 @@ class World:
         self.running: list[asyncio.subprocess.Process] = []
         self.log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the world
 
-    async def start(self, **settings: str) -> asyncio.subprocess.Process:
-        """A bot, once both of its connections are open."""
+    async def start(self, *, connections: int = 2, **settings: str) -> asyncio.subprocess.Process:
+        """A bot, once its connections are open."""
         before = self.slack.deliveries.opened
+        process = await self._threadfly("run", stdout=self.log, **settings)
+        self.running.append(process)
+        await self.slack.until(lambda: self.slack.deliveries.opened >= before + connections, START_S)
+        return process
+
+    async def says(self, *words: str) -> str:
+        """What a command prints, beside the bots that run."""
+        process = await self._threadfly(*words, stdout=asyncio.subprocess.PIPE)
+        printed, _ = await asyncio.wait_for(process.communicate(), WAIT_S)
+        return printed.decode()
+
+    async def _threadfly(self, *words: str, stdout: Any, **settings: str) -> asyncio.subprocess.Process:
         environment = {
             **os.environ,
             "SLACK_BOT_TOKEN": BOT_TOKEN,
@@ -49,19 +61,9 @@ class World:
             "THREADFLY__ACCESS__PER_USER": "none",
             **settings,
         }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "bot",
-            "run",
-            cwd=ROOT,
-            env=environment,
-            stdout=self.log,
-            stderr=self.log,
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "bot", *words, cwd=ROOT, env=environment, stdout=stdout, stderr=self.log
         )
-        self.running.append(process)
-        await self.slack.until(lambda: self.slack.deliveries.opened >= before + 2, START_S)
-        return process
 
     async def kill(self, process: asyncio.subprocess.Process) -> None:
         """`kill -9`, and nothing that was held back reaches it any more."""

@@ -113,6 +113,19 @@ async def test_an_answer_that_failed_is_tried_again_in_place(made: World) -> Non
     assert "will you fail?" in made.texts(asked)[0]
 
 
+async def test_what_people_think_of_answers_is_shown_to_the_operator(made: World) -> None:
+    asked = made.ask("hello")
+    await made.answered(asked)
+    told = len(made.slack.responses)
+    await made.slack.press("threadfly_bad", ts=made.posts(asked)[0]["ts"]).finished()
+    await made.slack.until(lambda: len(made.slack.responses) > told, WAIT_S)
+    shown = (await made.says("stats")).splitlines()
+    head = next(line for line in shown if "sessions" in line)
+    row = next(line for line in shown if "slack" in line)
+    assert [cell.strip() for cell in head.split("┃")][-2] == "👎"
+    assert [cell.strip() for cell in row.split("│")][-2] == "1"
+
+
 async def test_pause_and_resume(made: World) -> None:
     asked = made.ask("hello")
     await made.answered(asked)
