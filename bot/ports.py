@@ -160,6 +160,9 @@ class Watermarks(Protocol):
     async def advance(self, platform: str, workspace: str, channel: str, position: int) -> None:
         """Everything up to `position` is archived. Never moves back."""
 
+    async def threads(self, platform: str, workspace: str, channel: str, most: int) -> Sequence[str]:
+        """The threads of a channel that were active last: the newest `most` of its sessions."""
+
 
 class RecordStore(Protocol):
     """Where what was said is kept. Each call is one transaction, and may be repeated without harm."""

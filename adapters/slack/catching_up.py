@@ -13,7 +13,9 @@ from typing import Any
 
 from adapters.posts import Throttled
 from adapters.slack import events
-from adapters.slack.history import PAGE, Kind
+from adapters.slack.errors import Refused
+from adapters.slack.events import FLAT
+from adapters.slack.history import GONE, PAGE, Kind
 from adapters.slack.markup import position_of, time_of, ts_of
 from adapters.slack.names import Names
 from adapters.slack.workspaces import Installation, Workspaces
@@ -26,8 +28,10 @@ EVERY_S = 1_800.0
 AGAIN_S = 60.0
 """After a round that could not be completed."""
 LOOK_BACK_S: Mapping[Kind, float] = {"internal": 14 * 86_400.0, "limited": 0.0}
-"""How much older than the watermark a thread may be and still be looked at for new replies."""
+"""How much older than the watermark a thread may be and still be found by its `latest_reply`."""
 LOOK_BACK_PAGES = 5
+MOST_OLD_THREADS: Mapping[Kind, int] = {"internal": 30, "limited": 3}
+"""Older ones are asked for one by one: those of a channel that were active last."""
 NAMES_S = 3.0
 CHANNELS_A_PAGE = 200
 MOST_HEARD = 10_000
@@ -59,11 +63,14 @@ class CatchingUp:
         self._answer_within = timedelta(seconds=answer_within_s)
         self._answer_from = datetime.now(UTC)
         """By the time when a round began: who is read late, behind many channels, is not too late."""
+        self._look_back = int(LOOK_BACK_S[kind] * 1_000_000)
         self._enabled = enabled
         self._every_s = EVERY_S if every_s is None else every_s
         self._heard: set[tuple[str, str]] = set()
         self._all = enabled
         """Some channel is behind, and nobody knows which."""
+        self._everywhere = False
+        """This round is about all of them."""
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -108,7 +115,8 @@ class CatchingUp:
                 log.exception("Catching up failed", extra={"event": "slack.catch_up_failed"})
 
     async def _round(self, handler: Handler) -> None:
-        everywhere, self._all = self._all, False
+        everywhere = self._everywhere = self._all
+        self._all = False
         heard, self._heard = self._heard, set()
         self._answer_from = datetime.now(UTC) - self._answer_within
         for installation in await self._workspaces.everywhere():
@@ -139,6 +147,8 @@ class CatchingUp:
         since = self._since(mark)
         try:
             reached = await self._read(installation, channel, since, handler)
+            if mark is not None and self._everywhere:
+                await self._old_threads(installation, channel, since, handler)
         except PlatformError as exc:
             self._all = self._all or not isinstance(exc, PlatformForbidden)
             kind = type(exc).__name__
@@ -164,16 +174,35 @@ class CatchingUp:
                 newest, first = max([since, *map(_latest, page)]), False
             for message in page:
                 if _latest(message) > since and message.get("latest_reply"):
-                    async for replies in self._replies(installation, channel, message["ts"], since):
-                        await self._hand_on(installation, channel, replies, since, handler)
+                    await self._thread(installation, channel, message["ts"], since, handler)
             await self._hand_on(installation, channel, page, since, handler)
         return newest
+
+    async def _old_threads(
+        self, installation: Installation, channel: str, since: int, handler: Handler
+    ) -> None:
+        """Hand on what is new in threads that began before the looking back, if the bot took part lately."""
+        workspace, oldest = installation.me.workspace, since - self._look_back
+        most = MOST_OLD_THREADS[self._kind]
+        for thread in await self._watermarks.threads(events.PLATFORM, workspace, channel, most):
+            if thread != FLAT and position_of(thread) <= oldest:
+                await self._thread(installation, channel, thread, since, handler)
+
+    async def _thread(
+        self, installation: Installation, channel: str, thread: str, since: int, handler: Handler
+    ) -> None:
+        try:
+            async for replies in self._replies(installation, channel, thread, since):
+                await self._hand_on(installation, channel, replies, since, handler)
+        except Refused as refused:
+            if refused.code not in GONE:
+                raise
 
     async def _history(
         self, installation: Installation, channel: str, since: int
     ) -> AsyncIterator[list[Json]]:
         """Pages of a channel, newest first, back to `since` and on to older threads within bounds."""
-        oldest = since - int(LOOK_BACK_S[self._kind] * 1_000_000)
+        oldest = since - self._look_back
         cursor, older = None, 0
         while True:
             page = await installation.client.read(

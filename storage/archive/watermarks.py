@@ -1,13 +1,13 @@
 """How far each channel is archived without a gap."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import sqlalchemy as sa
 
 from storage.archive.statements import OnConflict
 from storage.database import Database
-from storage.tables import watermarks
+from storage.tables import sessions, watermarks
 
 _ADVANCE: Final = OnConflict(
     lambda insert: (moved := insert(watermarks)).on_conflict_do_update(
@@ -30,6 +30,17 @@ class SqlWatermarks:
             watermarks.c.platform == platform, watermarks.c.workspace == workspace
         )
         return await self._database.read(lambda c: {row.channel: row.position for row in c.execute(query)})
+
+    async def threads(self, platform: str, workspace: str, channel: str, most: int) -> Sequence[str]:
+        """The threads of a channel that were active last: the newest `most` of its sessions."""
+        there = (sessions.c.platform == platform, sessions.c.workspace == workspace)
+        query = (
+            sa.select(sessions.c.thread)
+            .where(*there, sessions.c.channel == channel)
+            .order_by(sessions.c.active_at.desc())
+            .limit(most)
+        )
+        return await self._database.read(lambda c: c.execute(query).scalars().all())
 
     async def advance(self, platform: str, workspace: str, channel: str, position: int) -> None:
         """Everything up to `position` is archived. Never moves back."""

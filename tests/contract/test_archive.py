@@ -578,6 +578,17 @@ async def test_a_watermark_never_moves_back(database: Database) -> None:
     assert await marks.watermarks("slack", "T1") == {"C1": 9}
 
 
+async def test_the_threads_of_a_channel_come_newest_first(database: Database, archive: Archive) -> None:
+    for channel, thread, position in (("c", "1", 1), ("c", "2", 2), ("other", "3", 3)):
+        key = replace(KEY, channel=channel, thread=thread)
+        await archive.records.record(said(position, key=key))
+    await archive.records.record(said(9, Addressed.THREAD, key=replace(KEY, thread="1")))
+    marks = SqlWatermarks(database)
+    assert list(await marks.threads("web", "w", "c", 5)) == ["1", "2"]
+    assert list(await marks.threads("web", "w", "c", 1)) == ["1"]
+    assert list(await marks.threads("web", "w2", "c", 5)) == []
+
+
 async def test_deletion_and_message_at_the_same_moment_leave_nothing(archive: Archive) -> None:
     for n in range(10):
         key = replace(KEY, thread=str(n), channel=f"c{n}")

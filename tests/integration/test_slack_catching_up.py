@@ -78,6 +78,20 @@ async def test_replies_in_older_threads_are_found(slack: FakeSlack, core: Script
     assert core.said()[0].addressed is Addressed.THREAD
 
 
+async def test_replies_in_very_old_threads_are_found_where_the_bot_takes_part(
+    slack: FakeSlack, core: ScriptedCore
+) -> None:
+    days = 86_400
+    start, gone = (slack.say("long ago", ts=ago(n * days), deliver=False) for n in (300, 200))
+    marks = Marks(C01=mark(60))
+    marks.known = ["main", gone, start]
+    slack.team.channels[CHANNEL].messages.pop(gone)
+    ts = slack.say(f"<@{BOT}> still there?", thread_ts=start, deliver=False)
+    async with running(slack, core, marks, catch_up=True):
+        await slack.until(lambda: slack.thread(start))
+    assert [said.message.position for said in core.said()] == [position_of(ts)]
+
+
 async def test_edits_that_were_missed_are_told(slack: FakeSlack, core: ScriptedCore) -> None:
     ts = slack.say(f"<@{BOT}> one", deliver=False, ts=ago(90))
     slack.edit(ts, f"<@{BOT}> two", deliver=False)

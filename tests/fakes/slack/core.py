@@ -27,10 +27,15 @@ class Marks:
 
     def __init__(self, **channels: int) -> None:
         self.by_channel = dict(channels)
+        self.known: list[str] = []
+        """Threads that the archive has."""
         self.moved = asyncio.Event()
 
     async def watermarks(self, platform: str, workspace: str) -> Mapping[str, int]:
         return dict(self.by_channel)
+
+    async def threads(self, platform: str, workspace: str, channel: str, most: int) -> list[str]:
+        return self.known[:most]
 
     async def advance(self, platform: str, workspace: str, channel: str, position: int) -> None:
         self.by_channel[channel] = max(position, self.by_channel.get(channel, 0))
