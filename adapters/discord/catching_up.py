@@ -77,8 +77,8 @@ class CatchingUp:
         self._gateway = gateway
         self._every_s = every_s
         self._wanted = asyncio.Event()
-        self._sessions = self._looked_through = 0
-        """Sessions of the gateway, and for how many of them archived threads were looked through."""
+        self._unseen: set[int] = set()
+        """Guilds whose archived threads are to be looked through."""
         self._running: asyncio.Task[None] | None = None
         self._direct_known: set[int] = set()
         self.passes = 0
@@ -97,9 +97,9 @@ class CatchingUp:
         """Run a pass soon."""
         self._wanted.set()
 
-    def anew(self) -> None:
-        """Run a pass soon, over archived threads too: nobody heard what was said before now."""
-        self._sessions += 1
+    def anew(self, guilds: Iterable[discord.Guild]) -> None:
+        """Run a pass soon; in these guilds nobody heard what was said before now."""
+        self._unseen |= {guild.id for guild in guilds}
         self._wanted.set()
 
     async def met(self, channel: int, message: int) -> None:
@@ -137,17 +137,14 @@ class CatchingUp:
         client = self._gateway.client
         if client is None:
             return False
-        done, sessions = True, self._sessions
+        done = True
         if self._gateway.hears_direct:
             done &= await self._bring(await self._direct())
         for guild in client.guilds:
             marks = await self._watermarks.watermarks(PLATFORM, str(guild.id))
             done &= await self._bring(await self._behind(guild, marks, self._moved(guild)))
-        if self._looked_through < sessions:
-            for guild in client.guilds:
-                done &= await self._look_through(guild)
-            if done:
-                self._looked_through = sessions
+        if client.is_ready():
+            done &= await self._look_through_unseen(client.guilds)
         self.passes += 1
         return done
 
@@ -182,6 +179,16 @@ class CatchingUp:
             rights = place.permissions_for(guild.me)
             if rights.view_channel and rights.read_message_history:
                 yield spot, place.last_message_id or place.id
+
+    async def _look_through_unseen(self, guilds: Sequence[discord.Guild]) -> bool:
+        unseen, self._unseen = self._unseen, set()
+        try:
+            for guild in guilds:
+                if guild.id in unseen and await self._look_through(guild):
+                    unseen.discard(guild.id)
+        finally:
+            self._unseen |= unseen
+        return unseen.isdisjoint(guild.id for guild in guilds)
 
     async def _look_through(self, guild: discord.Guild) -> bool:
         """Threads that moved and were archived while nobody listened: the gateway does not name them."""

@@ -42,6 +42,7 @@ AUTHENTICATION_FAILED = 4004
 LOCKED_OUT = "Discord refuses the bot's token: set DISCORD_TOKEN to the one of your app, and restart."
 
 OnRaw = Callable[[str], Awaitable[None]]
+OnGuilds = Callable[[Sequence[discord.Guild]], Awaitable[None]]
 
 
 def intents(*, content: bool) -> discord.Intents:
@@ -161,13 +162,13 @@ class _Ears(discord.Client):
         self.supervisor.is_down(None)
 
     async def on_ready(self) -> None:
-        await self.supervisor.begun()
+        await self.supervisor.begun(self.guilds)
 
-    async def on_guild_available(self, _: discord.Guild) -> None:
-        await self.supervisor.begun()
+    async def on_guild_available(self, guild: discord.Guild) -> None:
+        await self.supervisor.begun([guild])
 
-    async def on_guild_join(self, _: discord.Guild) -> None:
-        await self.supervisor.begun()
+    async def on_guild_join(self, guild: discord.Guild) -> None:
+        await self.supervisor.begun([guild])
 
     async def on_error(self, event_method: str, /, *_args: Any, **_kwargs: Any) -> None:
         log.error(
@@ -193,8 +194,8 @@ class _Many(_Ears, discord.AutoShardedClient):
     async def on_shard_disconnect(self, shard_id: int) -> None:
         self.supervisor.is_down(shard_id)
 
-    async def on_shard_ready(self, _: int) -> None:
-        await self.supervisor.begun()
+    async def on_shard_ready(self, shard_id: int) -> None:
+        await self.supervisor.begun([guild for guild in self.guilds if guild.shard_id == shard_id])
 
 
 class Gateway:
@@ -209,7 +210,7 @@ class Gateway:
         rest: Rest,
         token: str,
         heard: OnRaw,
-        began: Callable[[], Awaitable[None]],
+        began: OnGuilds,
         shard_ids: Sequence[int] = (),
         shard_count: int | None = None,
         *,
@@ -277,6 +278,17 @@ class Gateway:
             return
         self._trouble = "the connection is being mended"
         self._up.discard(self._wanted[0] if shard is None else shard)
+
+    def hears(self, guild: int) -> bool:
+        """What changes in the guild is heard now."""
+        known = self.client.get_guild(guild) if self.client is not None else None
+        return known is not None and known.shard_id in self._up
+
+    @property
+    def hears_every_shard(self) -> bool:
+        """No other process listens to guilds that this one does not."""
+        count = self.client.shard_count if self.client is not None else None
+        return count is not None and len(self._wanted) == count
 
     @property
     def hears_direct(self) -> bool:

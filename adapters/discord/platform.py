@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from datetime import timedelta
 
+import discord
 import yarl
 
 from adapters.discord import addresses, commands
@@ -14,17 +15,21 @@ from adapters.discord.client import IDENTIFY_PAUSE_S, Gateway, ended
 from adapters.discord.files import Files
 from adapters.discord.gestures import Gestures
 from adapters.discord.history import Past
+from adapters.discord.memberships import Memberships
 from adapters.discord.people import People
 from adapters.discord.places import PLATFORM, Places, Spot
 from adapters.discord.posts import DiscordPosts, Rooms
+from adapters.discord.recall import May, Recalls
 from adapters.discord.receiving import Receiver
 from adapters.discord.rest import Payload, Rest
+from adapters.discord.shelf import DiscordShelf
 from adapters.discord.telling import Teller
 from adapters.pacing import Pace
 from adapters.posts import Throttled
 from adapters.reply import PacedReply
 from bot.domain import Attachment, Author, History, SessionKey
 from bot.errors import PlatformError, PlatformForbidden, PlatformUnavailable
+from bot.finding import Known, Page, Question, Readable, Recaller
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
 
 log = logging.getLogger(__name__)
@@ -56,12 +61,14 @@ class DiscordPlatform:
         allowed_bots: Sequence[str] = (),
         catch_up: bool = True,
         answer_within: timedelta = timedelta(minutes=15),
+        recall: Recaller | None = None,
+        may: May = lambda by, groups: True,  # noqa: ARG005 - everybody may
         catch_up_every_s: float = EVERY_S,
         identify_pause_s: float = IDENTIFY_PAUSE_S,
         heartbeat_timeout_s: float = 60.0,
         guild_ready_s: float = 2.0,
     ) -> None:
-        """`models` and `personas` are what `/model` and `/persona` offer.
+        """`models` and `personas` are what `/model` and `/persona` offer; `may`, whom `/recall` answers.
 
         `guild_ready_s`: how long after the last server came into sight they count as complete.
         """
@@ -87,7 +94,10 @@ class DiscordPlatform:
         self._teller = Teller(self._rest)
         self._past = Past(self._rest, self._places, self._people)
         self._files = Files(self._rest, "" if url.host == DISCORDS_OWN else url.authority)
-        self._gestures = Gestures(self._rest, self._places)
+        self._memberships = Memberships(self._rest)
+        self._shelf = DiscordShelf(self._rest, self._places, self._memberships, self._gateway)
+        self._recalls = Recalls(self._rest, self._places, self._memberships, self._shelf, recall, may)
+        self._gestures = Gestures(self._rest, self._places, self._recalls)
         self._catching_up = CatchingUp(
             self._rest, self._places, watermarks, self._missed, self._gateway, catch_up_every_s
         )
@@ -179,11 +189,23 @@ class DiscordPlatform:
     async def tell(self, key: SessionKey, to: Author, text: str) -> None:
         await self._teller.tell(key, to, text)
 
+    # Looking things up.
+
+    async def places(self, asker: Author, at: SessionKey, known: Known) -> Readable:
+        return await self._shelf.places(asker, at, known)
+
+    async def link(self, key: SessionKey, position: int) -> str:
+        return await self._shelf.link(key, position)
+
+    async def show_found(self, question: Question, page: Page) -> None:
+        await self._recalls.show(question, page)
+
     async def _heard(self, raw: str) -> None:
+        self._memberships.heard(raw)
         await self._receiver.heard(raw)
 
-    async def _begun(self) -> None:
-        self._catching_up.anew()
+    async def _begun(self, guilds: Sequence[discord.Guild]) -> None:
+        self._catching_up.anew(guilds)
 
     async def _missed(self, payload: Payload, spot: Spot) -> None:
         await self._receiver.catch_up(payload, spot)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.discord import buttons, events
+from adapters.discord import buttons, events, found
 from adapters.discord.places import CAN_HAVE_THREADS, Places, Spot
 from adapters.discord.recent import Recent
 from adapters.discord.rest import (
@@ -34,6 +34,8 @@ THREAD_NAME = 100
 NONCE = 25
 """Characters of a nonce."""
 PAGE = 100
+NAMED_AFTER = 500
+"""Characters of a question among which its thread's name is looked for."""
 UNNAMED = "Conversation"
 """A thread's name where the question gives none that Discord takes."""
 NO_PINGS: Payload = {"parse": [], "replied_user": False}
@@ -41,6 +43,10 @@ NO_PINGS: Payload = {"parse": [], "replied_user": False}
 NO_THREADS = (
     "-# I may not open threads in this channel, so I answer by reply: reply to my message to go on. "
     "Somebody who manages the server can give me the right to create public threads."
+)
+DIRECT_CLOSED = (
+    "-# I can't write to you directly, so I can't show you what I found. Type `/recall` instead: "
+    "only you see its answer."
 )
 MESSAGES = "/channels/{channel_id}/messages"
 MESSAGE = "/channels/{channel_id}/messages/{message_id}"
@@ -96,12 +102,12 @@ class Rooms:
     def __init__(self, rest: Rest, places: Places) -> None:
         self._rest = rest
         self._places = places
-        self._titles: Recent[int, str] = Recent(1_000)
+        self._questions: Recent[int, str] = Recent(1_000)
         self._told: Recent[int, str] = Recent(1_000)
 
     def asked(self, message: int, question: str) -> None:
         """Remember what a thread would be named after."""
-        self._titles.put(message, thread_name(question))
+        self._questions.put(message, question[:NAMED_AFTER])
 
     async def find(self, turn: Turn) -> Room | None:
         """The room that is there already; None if its thread is still to be opened."""
@@ -136,7 +142,7 @@ class Rooms:
             await self._say_so(spot)
             return by_reply
         try:
-            await self._start(channel, thread, self._titles.get(thread) or await self._name(channel, thread))
+            await self._start(channel, thread, await self._name(channel, thread))
         except Refused as refused:
             if refused.code != THREAD_EXISTS:
                 log.warning("no thread can be opened", extra={"event": "no_thread", "code": refused.code})
@@ -158,6 +164,8 @@ class Rooms:
         self._places.learn(thread)
 
     async def _name(self, channel: int, message: int) -> str:
+        if known := self._questions.get(message):
+            return thread_name(known)
         question = await self._rest.call("GET", MESSAGE, channel_id=channel, message_id=message)
         bot = self._places.bot(None)
         return thread_name(events.text(question, bot, events.Names()))
@@ -275,7 +283,7 @@ class DiscordPosts:
     def _is_ours(self, post: Payload, room: Room) -> bool:
         if int(post["author"]["id"]) != self._rest.me or not events.is_told(post):
             return False
-        if post.get("content") == NO_THREADS:
+        if post.get("content") in (NO_THREADS, DIRECT_CLOSED) or found.is_page(post):
             return False
         reference = (post.get("message_reference") or {}).get("message_id")
         if room.answers is not None and str(room.answers) != reference:

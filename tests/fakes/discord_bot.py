@@ -1,7 +1,7 @@
 """The Discord platform with a scripted core behind it, connected to the fake Discord."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -43,6 +43,9 @@ class Marks(Watermarks):
         self.kept[workspace, channel] = max(position, self.kept.get((workspace, channel), 0))
         async with self._moved:
             self._moved.notify_all()
+
+    async def threads(self, platform: str, workspace: str, channel: str, most: int) -> Sequence[str]:
+        return ()
 
     async def reach(self, channel: int | str, position: int = 1) -> None:
         """Wait until a channel's watermark is there."""

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from adapters.discord import catching_up, rest
 from adapters.discord.catching_up import ARCHIVED_MARK
 from bot.domain import Addressed
 from tests.fakes.discord import FakeDiscord
@@ -178,6 +179,21 @@ async def test_a_thread_that_was_archived_again_while_the_gateway_was_away(
         await fake.gateway.drop()
         await core.heard(1)
     assert [event.message.position for event in core.said] == [later]
+
+
+async def test_archived_threads_that_could_not_be_listed_are_listed_later(
+    fake: FakeDiscord, core: Core, marks: Marks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catching_up, "AFTER_FAILURE_S", 0.05)
+    monkeypatch.setattr(rest, "PAUSE_S", 0.01)
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    thread = fake.thread(channel, "talk")
+    await pass_over(fake, marks)
+    fake.say(ann, thread, "later")
+    fake.archive(thread)
+    fake.rest.cut_after += ["GET archived"] * rest.TRIES
+    async with connected(fake, core, marks):
+        await core.heard(1)
 
 
 async def test_a_channel_that_was_made_meanwhile_is_read_from_its_beginning(
