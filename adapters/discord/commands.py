@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from adapters.discord import recall_command
+
 Payload = dict[str, Any]
 
 SLASH, ON_MESSAGE = 1, 3
@@ -62,6 +64,9 @@ def wanted(models: Sequence[str], personas: Sequence[str]) -> list[Payload]:
         )
     )
     commands.append(
+        _slash(recall_command.NAME, "Find what was said; only you see the answer", recall_command.OPTIONS)
+    )
+    commands.append(
         {
             "name": ANSWER_THIS,
             "type": ON_MESSAGE,
@@ -81,7 +86,10 @@ def _essence(command: Payload) -> str:
     """What tells one command from another, without what Discord adds and with its defaults filled in."""
     found = {key: command.get(key) or _DEFAULTS.get(key) for key in _COMPARED}
     options = [
-        (o["name"], o["type"], o["description"], bool(o.get("required")), _names(o.get("choices")))
+        (
+            *(o["name"], o["type"], o["description"], bool(o.get("required")), bool(o.get("autocomplete"))),
+            *(_names(o.get("choices")), sorted(o.get("channel_types") or ())),
+        )
         for o in command.get("options") or ()
     ]
     return repr([found, options])

@@ -6,14 +6,15 @@ Each is deferred before anything else: Discord shows a failure when three second
 import logging
 from typing import Any
 
-from adapters.discord import buttons, commands, events
-from adapters.discord.places import FORUM, MEDIA, Places, Spot, spot_of
+from adapters.discord import buttons, commands, events, hooks
+from adapters.discord.places import FORUM, MEDIA, Places, Spot
 from adapters.discord.posts import NO_PINGS
+from adapters.discord.recall import Recalls
 from adapters.discord.receiving import Receiver
 from adapters.discord.rest import ALREADY_ANSWERED, Refused, Rest
 from adapters.posts import Throttled
 from adapters.splitting import split
-from bot.domain import Author, Button, Order, Pressed, Receipt
+from bot.domain import Button, Order, Pressed, Receipt
 from bot.errors import PlatformError, StoreError
 from bot.ports import Desk, Handler
 
@@ -49,8 +50,9 @@ _RECEIPTS = {
 class Gestures:
     """Takes interactions to the core, and brings the answer to the person alone."""
 
-    def __init__(self, rest: Rest, places: Places) -> None:
+    def __init__(self, rest: Rest, places: Places, recalls: Recalls) -> None:
         self._rest = rest
+        self._recalls = recalls
         self._places = places
         self._handler: Handler | None = None
         self._desk: Desk | None = None
@@ -62,6 +64,8 @@ class Gestures:
 
     async def take(self, payload: Payload) -> None:
         """One interaction."""
+        if await self._recalls.take(payload):
+            return
         data = payload.get("data") or {}
         if payload["type"] == COMPONENT:
             if mark := buttons.read(data.get("custom_id", "")):
@@ -73,10 +77,10 @@ class Gestures:
 
     async def _press(self, payload: Payload, mark: buttons.Mark) -> None:
         await self._defer(payload, {"type": DEFER_UPDATE})
-        spot = await self._spot(payload)
+        spot = await hooks.spot(self._places, payload)
         if spot is None or self._handler is None:
             return
-        pressed = Pressed(spot.key(mark.thread), mark.asked, mark.button, _person(payload))
+        pressed = Pressed(spot.key(mark.thread), mark.asked, mark.button, hooks.person(payload))
         try:
             receipt = await self._handler(pressed)
         except StoreError:
@@ -100,7 +104,7 @@ class Gestures:
         await self._answer(payload, sentence)
 
     async def _carry_out(self, payload: Payload, data: Payload) -> str:
-        spot = await self._spot(payload)
+        spot = await hooks.spot(self._places, payload)
         if spot is None or self._desk is None:
             return NOT_HERE
         if data.get("type", commands.SLASH) == commands.ON_MESSAGE:
@@ -110,7 +114,7 @@ class Gestures:
         groups = events.roles(payload)
         if spot.category is not None:
             groups |= {str(spot.category)}
-        order = Order(spot.key(spot.id), _person(payload), commands.words(data), groups)
+        order = Order(spot.key(spot.id), hooks.person(payload), commands.words(data), groups)
         return await self._desk(order)
 
     async def _answer_this(self, payload: Payload, data: Payload, spot: Spot) -> str:
@@ -118,21 +122,11 @@ class Gestures:
         message = (data.get("resolved") or {}).get("messages", {}).get(data.get("target_id"))
         if message is None or self._receiver is None or spot.kind in (FORUM, MEDIA):
             return _RECEIPTS[Receipt.IGNORED]
-        if message["author"]["id"] != _person(payload).id:
+        if message["author"]["id"] != hooks.person(payload).id:
             return NOT_YOURS
         mentions = [*message.get("mentions", ()), {"id": str(self._rest.me), "username": ""}]
         asked = {**message, "mentions": mentions, "member": payload.get("member")}
         return _RECEIPTS[await self._receiver.take(asked, spot)]
-
-    async def _spot(self, payload: Payload) -> Spot | None:
-        guild = int(payload["guild_id"]) if payload.get("guild_id") else None
-        channel = payload.get("channel") or {}
-        known = self._places.cached(int(payload["channel_id"]), guild) if guild else None
-        if known is not None:
-            return known
-        if "type" in channel:
-            return spot_of({**channel, "guild_id": payload.get("guild_id")})
-        return await self._places.spot(int(payload["channel_id"]), guild)
 
     # ---- answers
 
@@ -184,9 +178,3 @@ class Gestures:
         except (PlatformError, Throttled) as error:
             kind = type(error).__name__
             log.info("an interaction could not be answered", extra={"event": "unanswered", "error": kind})
-
-
-def _person(payload: Payload) -> Author:
-    member = payload.get("member") or {}
-    user = member.get("user") or payload["user"]
-    return Author(user["id"], events.display_name(user, member))
