@@ -1,6 +1,8 @@
 """A whole bot on Discord, from the first mention to a thread that it remembers after a restart."""
 
+import sqlite3
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -136,6 +138,75 @@ async def test_a_guild_where_it_may_read_and_not_write(made: World) -> None:
     made.discord.say(carl, channel, f"<@{made.discord.bot.id}> hello")
     await made.discord.wait(lambda: made.posts(made.discord.dm(carl)), WAIT_S)
     assert "#lobby" in made.texts(made.discord.dm(carl))[0]
+
+
+async def test_who_goes_on_in_a_thread_where_it_may_no_longer_write_is_told(made: World) -> None:
+    channel = made.discord.channel(made.guild, "short-lived")
+    asked = made.ask("hello", channel)
+    await made.answered(asked)
+    made.discord.deny(channel, ["send_messages_in_threads"])
+    before = len(made.texts(made.discord.dm(made.ann)))
+    made.discord.say(made.ann, asked, "and now?")
+    await made.discord.wait(lambda: len(made.texts(made.discord.dm(made.ann))) > before, WAIT_S)
+    assert "no right to post" in made.texts(made.discord.dm(made.ann))[-1]
+
+
+async def test_what_people_say_and_edit_among_themselves_is_not_archived(made: World) -> None:
+    private = made.discord.say(made.ann, made.channel, "the treasure is buried here")
+    made.discord.edit(made.channel, private, "the treasure is buried there")
+    await made.answered(made.ask("are you there?"))
+    with sqlite3.connect(made.folder / "threadfly.db") as archive:
+        assert archive.execute("select text from messages where text like '%treasure%'").fetchall() == []
+        assert archive.execute("select count(*) from messages").fetchone()[0] > 0
+
+
+async def test_a_reply_to_the_bot_and_its_own_role_call_it_and_everyone_does_not(made: World) -> None:
+    made.discord.deny(made.channel, ["create_public_threads"])
+    asked = made.ask("by reply, please")
+    (first, *_) = await made.discord.wait(lambda: answers_to(made, asked), WAIT_S)
+    made.discord.say(made.ann, made.channel, "@everyone look")
+    again = made.discord.say(made.ann, made.channel, "go on", reply_to=int(first["id"]))
+    await made.discord.wait(lambda: answers_to(made, again), WAIT_S)
+    assert any("by reply, please" in prompt for prompt in prompts(made))
+    made.discord.allow(made.channel, ["create_public_threads"])
+    role = made.discord.own_role(made.guild)
+    asked = made.discord.say(made.ann, made.channel, f"<@&{role}> hello")
+    assert len(await made.answered(asked)) == 1
+    assert not any("@everyone look" in prompt for prompt in prompts(made))
+
+
+def answers_to(made: World, question: int) -> list[dict[str, Any]]:
+    """The bot's posts that reply to a message, where it may open no threads."""
+    posts = made.posts(made.channel)
+    return [
+        post for post in posts if (post.get("message_reference") or {}).get("message_id") == str(question)
+    ]
+
+
+async def test_a_forum_post_a_voice_chat_a_private_thread_and_a_direct_message(made: World) -> None:
+    forum = made.discord.channel(made.guild, "questions", kind="forum")
+    post = made.discord.thread(forum, "How?", by=made.ann)
+    made.ask("how?", post)
+    private = made.discord.thread(
+        made.channel, "secret", by=made.ann, private=True, members=[made.discord.bot.id, made.ann]
+    )
+    made.ask("psst", private)
+    voice = made.discord.channel(made.guild, "lounge", kind="voice")
+    made.ask("can you hear me?", voice)
+    direct = made.discord.dm(made.ann)
+    before = len(made.posts(direct))
+    made.discord.say(made.ann, direct, "hello")
+    for place in (post, private, voice):
+        assert len(await made.answered(place)) == 1
+    await made.discord.wait(lambda: len(made.posts(direct)) > before, WAIT_S)
+
+
+async def test_an_archived_thread_wakes(made: World) -> None:
+    asked = made.ask("good night")
+    await made.answered(asked)
+    made.discord.archive(asked)
+    made.discord.say(made.ann, asked, "good morning")
+    assert len(await made.answered(asked, 2)) == 2
 
 
 async def test_connections_that_drop_in_the_middle_of_an_answer(made: World) -> None:
