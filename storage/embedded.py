@@ -345,7 +345,8 @@ async def _process_id(socket: Path) -> int | None:
     """The process that answers on `socket`; None when none does."""
     client = _client(socket)
     try:
-        return int((await client.info("server"))["process_id"])
+        async with asyncio.timeout(ANSWER_S):
+            return int((await client.info("server"))["process_id"])
     except (RedisError, OSError, TimeoutError, LookupError, ValueError):
         return None
     finally:
@@ -356,7 +357,8 @@ async def _shut_down(socket: Path) -> None:
     client = _client(socket)
     try:
         with suppress(RedisError, OSError, TimeoutError):
-            await client.shutdown(nosave=True)
+            async with asyncio.timeout(ANSWER_S):
+                await client.shutdown(nosave=True)
     finally:
         await client.aclose()
 
@@ -371,10 +373,11 @@ async def _listens(socket: Path) -> bool:
 
 
 def _client(socket: Path) -> Redis:
+    """To be used under a timeout. redis-py's own, `asyncio.wait_for`, can swallow a cancellation (3.11)."""
     return Redis(
         unix_socket_path=str(socket),
-        socket_timeout=ANSWER_S,
-        socket_connect_timeout=ANSWER_S,
+        socket_timeout=None,
+        socket_connect_timeout=None,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
         driver_info=None,

@@ -1,6 +1,7 @@
 """The embedded server: private, shared by the processes of one data folder, and gone when they are."""
 
 import asyncio
+import gc
 import logging
 import os
 import shutil
@@ -289,6 +290,22 @@ async def test_it_is_started_again_once_where_two_share_it(
         os.kill(await pid_of(one), signal.SIGKILL)
         await until(lambda: answers(one))
         assert await pid_of(one) == await pid_of(other)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # redis-py, cancelled in closing
+async def test_whoever_is_cancelled_while_opening_ends_there(data_dir: Path) -> None:
+    """At whatever step of the event loop it comes; `asyncio.wait_for` can swallow a cancellation (3.11)."""
+    async with running(data_dir):
+        for steps in range(40):
+            opening = asyncio.create_task((other := EmbeddedServer(data_dir)).open())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            in_time = opening.cancel()
+            await asyncio.wait([opening])
+            await other.close()
+            assert opening.cancelled() == in_time
+        del opening
+        gc.collect()
 
 
 async def test_a_socket_that_was_swept_away_is_noticed(
