@@ -1,7 +1,9 @@
 """Whole processes in trouble: what people read when the model fails, and an owner that was frozen."""
 
 import asyncio
+import contextlib
 import signal
+import sqlite3
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -104,7 +106,7 @@ async def test_a_frozen_owner_that_wakes_up_after_another_finished_does_no_harm(
     ledger = Ledger(tmp_path / "wall")
     frozen = await start(tmp_path, "frozen", "ask")
     await until_begun(ledger, "frozen")
-    frozen.send_signal(signal.SIGSTOP)
+    freeze(frozen, tmp_path / "archive.db")
     awake = await start(tmp_path, "awake", "sweep")
     await told(awake, "answered")
     before = ledger.entries()
@@ -120,6 +122,20 @@ async def test_a_frozen_owner_that_wakes_up_after_another_finished_does_no_harm(
     assert await archive.read(lambda c: list(c.execute(said).scalars())) == [reply]
     assert await archive.read(lambda c: list(c.execute(sa.select(turns.c.epoch)).scalars())) == [2]
     await archive.close()
+
+
+def freeze(process: asyncio.subprocess.Process, archive: Path) -> None:
+    """Stop the process, but not while it holds SQLite's one write lock, which nobody could take from it."""
+    with contextlib.closing(sqlite3.connect(archive, timeout=0, isolation_level=None)) as other:
+        while True:
+            process.send_signal(signal.SIGSTOP)
+            try:
+                other.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                process.send_signal(signal.SIGCONT)
+            else:
+                other.execute("ROLLBACK")
+                return
 
 
 async def start(folder: Path, owner: str, task: str) -> asyncio.subprocess.Process:
