@@ -26,6 +26,7 @@ from bot.commands import Offer
 from bot.datafolder import prepare_data_folder
 from bot.errors import StoreError
 from bot.finding import Recaller, Shelf
+from bot.forgetting import Forgetting
 from bot.gate import Gate
 from bot.greeting import greeting
 from bot.lookups import Lookups
@@ -44,6 +45,7 @@ from bot.turns import Keeper
 from bot.windows import LastReads, WindowLoader
 from storage import schema
 from storage.archive.claims import Claimant
+from storage.archive.erasures import Erasures
 from storage.archive.passing import PassedOver
 from storage.archive.records import Records
 from storage.archive.stats import read_stats
@@ -181,6 +183,7 @@ class Core(NamedTuple):
     runner: Runner
     keeper: Keeper
     recall: Recall
+    forgetting: Forgetting
 
 
 def wire_service(
@@ -218,6 +221,7 @@ def wire_service(
         observer=observer,
     )
     recall = open_recall(database)
+    forgetting = Forgetting(Erasures(database), hot)
     service = Service(
         gate=gate,
         records=records,
@@ -226,10 +230,11 @@ def wire_service(
         keeper=keeper,
         runner=runner,
         lookups=Lookups(recall, PassedOver(database)),
+        forgetting=forgetting,
         offer=offer,
         observer=observer,
     )
-    return Core(service, runner, keeper, recall)
+    return Core(service, runner, keeper, recall, forgetting)
 
 
 def open_recall(database: Database) -> Recall:
@@ -336,7 +341,7 @@ async def _open_doors(
     core.service.serve({platform.name: platform for platform in platforms})
     for platform in platforms:
         stack.push_async_callback(platform.close)
-    for work in (core.keeper.renewing(), core.runner.sweeping()):
+    for work in (core.keeper.renewing(), core.runner.sweeping(), core.forgetting.working()):
         stack.push_async_callback(_ended, asyncio.create_task(work))
     stack.push_async_callback(core.runner.drain, settings.turns.grace_s)
     for platform in platforms:

@@ -17,11 +17,21 @@ class Verb(StrEnum):
     STOP = "stop"
     PAUSE = "pause"
     RESUME = "resume"
+    FORGET = "forget"
+
+
+class Forget(StrEnum):
+    """What may follow `forget`, besides nothing."""
+
+    THREAD = "thread"
+    ME = "me"
+    ME_YES = "me yes"
+    """Confirms the one before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A verb and the one word that may follow it."""
+    """A verb and what may follow it: one word, or what `forget` takes."""
 
     verb: Verb
     name: str = ""
@@ -63,6 +73,9 @@ def parse(words: str) -> Command | None:
     if not parts:
         return Command(Verb.HELP)
     word = parts[0].lower()
+    if word == Verb.FORGET:
+        what = " ".join(parts[1:]).lower()
+        return Command(Verb.FORGET, what) if what in ("", *Forget) else None
     if word not in tuple(Verb) or len(parts) > 2:
         return None
     verb = Verb(word)

@@ -127,6 +127,17 @@ class Deleted:
     position: int
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A thread, or a channel with all its threads, is no longer on the platform, and can't come back."""
+
+    platform: str
+    workspace: str
+    channel: str
+    thread: str | None
+    """None: the whole channel."""
+
+
 class Button(StrEnum):
     """What can be pressed below a reply."""
 
@@ -144,9 +155,11 @@ class Pressed:
     asked: int
     button: Button
     by: Author
+    groups: frozenset[str] | None = None
+    """As in `Said`; None: they are not known, or don't count there."""
 
 
-Event = Said | Edited | Deleted | Pressed
+Event = Said | Edited | Deleted | Gone | Pressed
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +170,8 @@ class Order:
     by: Author
     words: str
     """As after a mention: `pause`, `model small`."""
-    groups: frozenset[str] = frozenset()
+    groups: frozenset[str] | None = frozenset()
+    """As in `Said`; None: they are not known, or don't count there."""
 
 
 class Receipt(StrEnum):

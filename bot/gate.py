@@ -50,9 +50,13 @@ class Gate:
         """Whether a person may command and press buttons; where `groups` are unknown, by id alone."""
         return self._access.person(by.id, groups)
 
+    def is_admin(self, by: Author) -> bool:
+        """Whether a person may do what is otherwise left to those who started a thread."""
+        return by.id in self._access.admins
+
     async def wait_s(self, key: SessionKey, by: Author) -> float:
         """0, and one more answer is counted; or the seconds until one more is allowed."""
-        if by.id in self._access.admins:
+        if self.is_admin(by):
             return 0.0
         return await self._limiter.wait_s(key.platform, key.workspace, by.id)
 

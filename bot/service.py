@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from bot import commands, words
 from bot.cleaning import clean_author, clean_message
-from bot.commands import Offer
+from bot.commands import Command, Offer
 from bot.domain import (
     Answer,
     Author,
@@ -18,6 +18,7 @@ from bot.domain import (
     Deleted,
     Edited,
     Event,
+    Gone,
     Message,
     Order,
     Outcome,
@@ -28,6 +29,7 @@ from bot.domain import (
     Turn,
 )
 from bot.errors import ArchiveUnavailable
+from bot.forgetting import Forgetting
 from bot.gate import Gate
 from bot.lookups import Lookups
 from bot.observing import Observer
@@ -49,6 +51,7 @@ class Service:
         keeper: Keeper,
         runner: Runner,
         lookups: Lookups,
+        forgetting: Forgetting,
         offer: Offer,
         observer: Observer,
     ) -> None:
@@ -59,6 +62,7 @@ class Service:
         self._keeper = keeper
         self._runner = runner
         self._lookups = lookups
+        self._forgetting = forgetting
         self._offer = offer
         self._observer = observer
         self._platforms: Mapping[str, Platform] = {}
@@ -80,6 +84,8 @@ class Service:
                 changed = await self._records.edit(self._gate.edited(edited))
             case Deleted():
                 changed = await self._records.delete(event)
+            case Gone():
+                changed = await self._forgetting.lose(event)
             case Pressed():
                 return await self._press(event)
         return Receipt.KEPT if changed else Receipt.IGNORED
@@ -92,6 +98,8 @@ class Service:
         command = commands.parse(order.words)
         if command is None or command.verb is commands.Verb.HELP:
             return words.HELP
+        if command.verb is commands.Verb.FORGET:
+            return await self._forget(command, order.key, order.by, datetime.now(UTC))
         if not self._gate.may(order.by, order.groups):
             return words.NOT_FOR_YOU
         changed = await self._records.change(order.key, commands.change(command, self._offer))
@@ -111,6 +119,8 @@ class Service:
         if (lookup := commands.lookup(said)) is not None:
             return await self._look_up(said, lookup)
         command = commands.heard(said)
+        if command is not None and command.verb is commands.Verb.FORGET:
+            return await self._asked_to_forget(said, command)
         change = commands.change(command, self._offer)
         claimed_at = self._keeper.now()
         recorded = await self._records.record(said, change, command.words if command else "")
@@ -135,6 +145,21 @@ class Service:
             self._runner.do_later(answering)
         return Receipt.KEPT
 
+    async def _asked_to_forget(self, said: Said, command: Command) -> Receipt:
+        """Forget, and tell who asked, alone. What asks for it is not kept."""
+        key, message = said.key, said.message
+        told = await self._forget(command, key, message.author, message.sent_at, message.position)
+        if await self._lookups.is_new(key, message.position) and said.answer:
+            self._runner.do_later(self._platforms[key.platform].tell(key, message.author, told))
+        return Receipt.KEPT
+
+    async def _forget(
+        self, command: Command, key: SessionKey, by: Author, at: datetime, upto: int | None = None
+    ) -> str:
+        """Everybody may, also who gets no answers."""
+        admin = self._gate.is_admin(by)
+        return await self._forgetting.carry_out(command, key, by.id, admin=admin, at=at, upto=upto)
+
     async def _answer(self, turn: Turn, claimed_at: float, news: Sequence[Message]) -> Receipt:
         """Run a new turn, unless its asker has had as many answers as are allowed."""
         wait_s = await self._gate.wait_s(turn.key, turn.asker)
@@ -150,7 +175,7 @@ class Service:
         return Receipt.KEPT
 
     async def _press(self, pressed: Pressed) -> Receipt:
-        if not self._gate.may(pressed.by):
+        if not self._gate.may(pressed.by, pressed.groups):
             self._tell(pressed.key, pressed.by, words.NOT_FOR_YOU)
             return Receipt.IGNORED
         match pressed.button:

@@ -15,6 +15,7 @@ Ask me anything: mention me, and I answer in a thread. In that thread just go on
 - `recall`: where you talked with me; `recall WORDS` finds what was said, and only you see the answer
 - `stop`: stop the answer I am writing
 - `pause` and `resume`: let me be quiet in this thread, and call me back
+- `forget thread` and `forget me`: take away for good what I keep of this thread, or of you
 
 What is said in my threads is kept, so that I can remember it."""
 
@@ -31,6 +32,37 @@ SOMETHING_BROKE = "Something broke on my side. Please try again; whoever runs me
 TOO_OFTEN_FAILED = "I could not finish this answer after many tries. Please ask again."
 NOT_FOR_YOU = "I am not set up to answer you here. Whoever runs me can change that."
 CLOSING = "I am being restarted. Please try again in a moment."
+
+
+FORGET_HELP = """\
+I can forget, for good:
+- `forget thread`: all that was said in this thread, if you started it
+- `forget me`: all that you said to me in this workspace, and my answers to you. I ask first."""
+FORGETTING_THREAD = (
+    "I am forgetting what was said in this thread; in a moment nothing of it is left with me. "
+    "What stands here on the platform is not mine to delete."
+)
+NOTHING_TO_FORGET = "I keep nothing of this thread."
+NOT_YOUR_THREAD = "Only who started this thread with me can have it forgotten, or one of my admins."
+FORGETTING_YOU = (
+    "I am forgetting what you said to me in this workspace, and what I answered you; in a moment nothing of "
+    "it is left with me. What stands on the platform is not mine to delete."
+)
+
+
+def forget_you(messages: int, threads: int) -> str:
+    """What `forget me` takes away, and how to confirm it."""
+    if not messages:
+        return "I keep nothing that you said in this workspace."
+    return (
+        f"I keep {_count(messages, 'message')} of yours in {_count(threads, 'thread')} of this workspace. "
+        "Say `forget me yes` to me, and I take them away for good, with my answers to you. What others "
+        "quoted of it, in their own messages, stays."
+    )
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def after(command: Command, offer: Offer, now: ThreadSettings) -> str:

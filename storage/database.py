@@ -6,10 +6,11 @@ A piece of work is a function of a connection and nothing else: it may be run ag
 
 import asyncio
 import contextlib
+import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -21,6 +22,8 @@ from sqlalchemy.util import greenlet_spawn
 
 from bot.errors import ArchiveCorrupt, ArchiveUnavailable, StoreError
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 Work = Callable[[sa.Connection], T]
 
@@ -31,6 +34,8 @@ GROUP_LIMIT = 256
 BUSY_TIMEOUT_MS = 10_000
 """How long SQLite waits for another process's write."""
 READERS = 2
+SCRUBS = 5
+"""How often SQLite's log is tried to be emptied; each try waits for readers as long as for a write."""
 RETRIES = 4
 """How often work is run again that PostgreSQL gave up for another's sake."""
 _SERIALIZATION, _DEADLOCK, _UNIQUE = "40001", "40P01", "23505"
@@ -44,6 +49,9 @@ class Database(Protocol):
 
     async def read(self, work: Work[T]) -> T:
         """Run `work`, which only reads."""
+
+    async def scrub(self, tables: Iterable[str]) -> None:
+        """Let the files hold no more of what was deleted from `tables`, as far as the database can."""
 
     async def close(self) -> None:
         """Finish what was handed in, then let go."""
@@ -121,6 +129,28 @@ class SqliteDatabase:
             raise ArchiveUnavailable("The archive is closed.")
         with our_errors():
             return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
+
+    async def scrub(self, tables: Iterable[str]) -> None:  # noqa: ARG002  # the log is one for all
+        """Bring the write-ahead log into the file, and empty it.
+
+        In the file itself `secure_delete` has overwritten what was deleted. Somebody who reads all the
+        while keeps the log from being emptied: then it is tried again a few times, and else left to the
+        next time.
+        """
+        if self._closed:
+            raise ArchiveUnavailable("The archive is closed.")
+        with our_errors():
+            for _ in range(SCRUBS):
+                if await asyncio.get_running_loop().run_in_executor(self._readers, self._empty_log):
+                    return
+
+    def _empty_log(self) -> bool:
+        connection = self._engine.raw_connection()
+        try:
+            busy, _, _ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.close()
+        return not busy
 
     async def close(self) -> None:
         """Commit what waits, then close the file."""
@@ -272,6 +302,14 @@ class PostgresDatabase:
             except (OSError, exc.TimeoutError) as error:
                 raise ArchiveUnavailable("The archive can't be reached. Is PostgreSQL running?") from error
         raise AssertionError("the last attempt returns or raises")
+
+    async def scrub(self, tables: Iterable[str]) -> None:
+        """Free the room of deleted rows, to be overwritten; where that takes too long, autovacuum does it."""
+        for table in tables:
+            try:
+                await self._run(self._reading, lambda c, name=table: c.execute(sa.text(f"VACUUM {name}")))  # type: ignore[misc]
+            except ArchiveUnavailable as error:
+                log.warning("Deleted rows are left to autovacuum: %s", error, extra={"event": "unvacuumed"})
 
     async def close(self) -> None:
         """Close the pool."""

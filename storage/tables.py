@@ -89,6 +89,13 @@ sessions = sa.Table(
     sa.Column(
         "closed", sa.Boolean, nullable=False, server_default=sa.false(), comment="has readers of its own"
     ),
+    sa.Column(
+        "forgotten_upto",
+        sa.BigInteger,
+        nullable=False,
+        server_default="-1",
+        comment="what was said up to this position is forgotten, and is never taken in again; -1: nothing",
+    ),
     sa.UniqueConstraint("platform", "workspace", "channel", "thread", name="uq_sessions_key"),
     sa.Index(
         "ix_sessions_closed",
@@ -151,6 +158,13 @@ turns = sa.Table(
     sa.Column("system_fingerprint", sa.String),
     sa.Column("finish_reason", sa.String),
     sa.Column("latency_ms", sa.Integer),
+    sa.Column(
+        "forgotten",
+        sa.Boolean,
+        nullable=False,
+        server_default=sa.false(),
+        comment="what it answers was forgotten while it ran: its reply is not archived",
+    ),
     sa.UniqueConstraint("session_id", "asked_position", name="uq_turns_asked"),
     sa.Index(
         "uq_turns_running",
@@ -224,3 +238,39 @@ watermarks = sa.Table(
     sa.Column("channel", sa.String, primary_key=True),
     sa.Column("position", sa.BigInteger, nullable=False),
 )
+
+gone = sa.Table(
+    "gone",
+    metadata,
+    sa.Column("platform", sa.String, primary_key=True),
+    sa.Column("workspace", sa.String, primary_key=True),
+    sa.Column("channel", sa.String, primary_key=True),
+    sa.Column("thread", sa.String, primary_key=True, comment="empty: the whole channel"),
+)
+"""Places that their platform removed: no session is made there any more."""
+
+forgotten = sa.Table(
+    "forgotten",
+    metadata,
+    sa.Column("platform", sa.String, primary_key=True),
+    sa.Column("workspace", sa.String, primary_key=True),
+    sa.Column("author_id", sa.String, primary_key=True),
+    sa.Column("before", UtcTime, nullable=False, comment="nothing they said up to then is taken in again"),
+)
+"""People who asked to be forgotten. Looked at by every insert of a message."""
+
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("id", Id, primary_key=True),
+    sa.Column("platform", sa.String, nullable=False),
+    sa.Column("workspace", sa.String, nullable=False),
+    sa.Column("channel", sa.String, nullable=False, comment="empty: every channel"),
+    sa.Column("thread", sa.String, nullable=False, comment="empty: every thread"),
+    sa.Column("author_id", sa.String, nullable=False, comment="empty: what anybody said"),
+    sa.Column("upto", sa.BigInteger, nullable=False, comment="newest position that goes"),
+    sa.Column("buried", sa.Boolean, nullable=False, comment="each message leaves a tombstone"),
+    sa.Column("done", Id, nullable=False, comment="of sessions.id: nothing is left up to here"),
+    sqlite_autoincrement=True,
+)
+"""What is still to be erased, a small step at a time. A row goes when nothing of it is left."""

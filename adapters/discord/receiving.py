@@ -10,12 +10,12 @@ from typing import Any
 
 from adapters.discord import events
 from adapters.discord.people import People
-from adapters.discord.places import Places, Spot
+from adapters.discord.places import Places, Spot, spot_of
 from adapters.discord.posts import Rooms
 from adapters.discord.recent import Recent
 from adapters.discord.telling import Teller
 from adapters.posts import Throttled
-from bot.domain import Addressed, Deleted, Edited, Receipt, Said, Speaker
+from bot.domain import Addressed, Deleted, Edited, Gone, Receipt, Said, Speaker
 from bot.errors import PlatformError, PlatformUnavailable, StoreError
 from bot.ports import Handler
 
@@ -223,8 +223,10 @@ class Receiver:
     async def _vanished(self, payload: Payload) -> None:
         """A thread or channel was deleted, with all that was said there."""
         self._places.forget(int(payload["id"]))
-        if self._handler is not None and (gone := events.gone(payload)) is not None:
-            await self._handler(gone)
+        spot = spot_of(payload)
+        if self._handler is not None and not spot.direct:
+            key = spot.key("")
+            await self._handler(Gone(key.platform, key.workspace, key.channel, key.thread or None))
 
 
 def _guild(payload: Payload) -> int | None:

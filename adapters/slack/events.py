@@ -14,7 +14,7 @@ from bot.domain import (
     Author,
     Deleted,
     Edited,
-    Event,
+    Gone,
     Message,
     Said,
     SessionKey,
@@ -29,6 +29,9 @@ FLAT = "main"
 
 ORDINARY = frozenset({None, "", "file_share", "thread_broadcast", "me_message", "bot_message"})
 """Subtypes that are messages like any other; all the rest is noise or has a meaning of its own."""
+
+CHANNEL_GONE = frozenset({"channel_deleted", "group_deleted"})
+"""Events: a public, and a private channel was deleted with all that was said there."""
 
 UNREADABLE_FILES = frozenset({"tombstone", "hidden_by_limit"})
 
@@ -60,7 +63,7 @@ def unknown_names(event: Json) -> frozenset[str]:
     return frozenset(found)
 
 
-def parse(event: Json, me: Me, names: Mapping[str, str]) -> Event | None:
+def parse(event: Json, me: Me, names: Mapping[str, str]) -> Said | Edited | Deleted | None:
     """What an event of type `message` or `app_mention` means; None if it is not our business."""
     if event.get("type") == "app_mention":
         return None if event.get("edited") else said(event, event.get("channel", ""), me, names)
@@ -72,6 +75,11 @@ def parse(event: Json, me: Me, names: Mapping[str, str]) -> Event | None:
     if subtype == "message_deleted":
         return _deleted(event, channel, me)
     return None if event.get("hidden") else said(event, channel, me, names)
+
+
+def gone(event: Json, me: Me) -> Gone:
+    """A channel that was deleted."""
+    return Gone(PLATFORM, me.workspace, event.get("channel", ""), None)
 
 
 def said(

@@ -158,6 +158,9 @@ class Receiver(AsyncMiddleware):
         return BoltResponse(status=200, body="")
 
     async def _event(self, event: Json, installation: Installation, handler: Handler) -> None:
+        if event.get("type") in events.CHANNEL_GONE:
+            await handler(events.gone(event, installation.me))
+            return
         if event.get("type") not in {"message", "app_mention"}:
             self.later(self._welcome.take(event, installation))
             return

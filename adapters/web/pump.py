@@ -11,8 +11,7 @@ from adapters.web.cast import Kind
 from adapters.web.ledger import Post
 from adapters.web.news import News, Posted, RoomUnavailable
 from adapters.web.room import Room
-from adapters.web.translate import PLATFORM, WORKSPACE, events_of
-from bot.domain import Event
+from adapters.web.translate import PLATFORM, WORKSPACE, Told, events_of
 from bot.errors import ArchiveUnavailable
 from bot.ports import Handler, Watermarks
 
@@ -100,7 +99,7 @@ class Pump:
         direct = self._room.cast.channels[self._channel].kind is Kind.DIRECT
         return direct and await self._room.earlier(post.channel, post.position)
 
-    async def _give(self, event: Event, post: Post) -> None:
+    async def _give(self, event: Told, post: Post) -> None:
         try:
             await self._handler(event)
         except ArchiveUnavailable:

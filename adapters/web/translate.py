@@ -13,7 +13,6 @@ from bot.domain import (
     Author,
     Deleted,
     Edited,
-    Event,
     Message,
     Said,
     SessionKey,
@@ -40,7 +39,10 @@ def root_of(key: SessionKey) -> int | None:
     return None if key.thread == DIRECT_THREAD else int(key.thread)
 
 
-def events_of(post: Post, cast: Cast, *, new: bool, first: bool, age: timedelta) -> tuple[Event, ...]:
+Told = Said | Edited | Deleted
+
+
+def events_of(post: Post, cast: Cast, *, new: bool, first: bool, age: timedelta) -> tuple[Told, ...]:
     """What the core must hear of a post that changed; nothing where it is not the bot's business.
 
     `new`: it may never have been told of the post. `first`: nothing was in the thread before it.
@@ -51,7 +53,7 @@ def events_of(post: Post, cast: Cast, *, new: bool, first: bool, age: timedelta)
         return () if post.deleted_by == cast.bot.id else (Deleted(key, post.position),)
     if post.author not in cast.people:
         return ()
-    told: list[Event] = []
+    told: list[Told] = []
     if new and _concerns_bot(post, place):
         answer = age <= ANSWER_WITHIN
         message = message_of((post,), cast)

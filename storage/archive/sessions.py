@@ -8,14 +8,24 @@ import sqlalchemy as sa
 from bot.domain import Message, SessionKey
 from storage.archive.searchable import title_of
 from storage.archive.statements import LOCK_SESSION, OnConflict, key_values
-from storage.tables import messages, sessions, tombstones
+from storage.tables import gone, messages, sessions, tombstones
 
 _INSERT_SESSION: Final = OnConflict(lambda insert: insert(sessions).on_conflict_do_nothing())
-_BURIED_AT: Final = sa.select(tombstones.c.position).where(
-    tombstones.c.platform == sa.bindparam("k_platform"),
-    tombstones.c.workspace == sa.bindparam("k_workspace"),
-    tombstones.c.channel == sa.bindparam("k_channel"),
-    tombstones.c.position == sa.bindparam("place"),
+_BURIED_AT: Final = sa.select(sa.literal(1)).where(
+    sa.or_(
+        sa.exists().where(
+            tombstones.c.platform == sa.bindparam("k_platform"),
+            tombstones.c.workspace == sa.bindparam("k_workspace"),
+            tombstones.c.channel == sa.bindparam("k_channel"),
+            tombstones.c.position == sa.bindparam("place", type_=sa.BigInteger),
+        ),
+        sa.exists().where(
+            gone.c.platform == sa.bindparam("k_platform"),
+            gone.c.workspace == sa.bindparam("k_workspace"),
+            gone.c.channel == sa.bindparam("k_channel"),
+            gone.c.thread.in_(["", sa.bindparam("k_thread")]),
+        ),
+    )
 )
 _BURIED_AMONG: Final = sa.select(tombstones.c.position).where(
     tombstones.c.platform == sa.bindparam("k_platform"),
@@ -71,7 +81,7 @@ def unmake_session(c: sa.Connection, session_id: int) -> None:
 
 
 def is_buried(c: sa.Connection, key: SessionKey, position: int) -> bool:
-    """Whether what stood there was deleted."""
+    """Whether what stood there was deleted, by itself or with its thread or channel."""
     return c.execute(_BURIED_AT, {**key_values(key), "place": position}).first() is not None
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from bot.domain import Attachment, Author, Message, SessionKey, Speaker, ThreadSettings
 from storage.archive.searchable import let_find
 from storage.search.index import Findable
-from storage.tables import messages, sessions, summaries, tombstones
+from storage.tables import forgotten, messages, sessions, summaries, tombstones
 
 
 class OnConflict:
@@ -77,6 +77,13 @@ _buried = sa.exists().where(
     tombstones.c.position == sa.bindparam("position", type_=sa.BigInteger),
 )
 
+_forgotten = sa.exists().where(
+    forgotten.c.platform == sa.bindparam("k_platform"),
+    forgotten.c.workspace == sa.bindparam("k_workspace"),
+    forgotten.c.author_id == sa.bindparam("author_id"),
+    forgotten.c.before >= sa.bindparam("sent_at", type_=messages.c.sent_at.type),
+)
+
 _told = sa.exists().where(
     summaries.c.session_id == sa.bindparam("session_id"),
     summaries.c.after < sa.bindparam("position"),
@@ -90,7 +97,7 @@ _INSERT_MESSAGE: Final = OnConflict(
         .from_select(
             _MESSAGE_COLUMNS,
             sa.select(*(sa.bindparam(name, type_=messages.c[name].type) for name in _MESSAGE_COLUMNS)).where(
-                ~_buried
+                ~_buried, ~_forgotten
             ),
         )
         .on_conflict_do_nothing()
@@ -104,8 +111,11 @@ def insert_message(
 ) -> bool:
     """Archive `message`, let it be found, and void what summaries told of its place; whether it is new.
 
-    It is not if it is there already, under this position or gesture, or was deleted before it came.
+    It is not if it is there already, under this position or gesture, or was deleted or forgotten before
+    it came.
     """
+    if message.position <= session.forgotten_upto:
+        return False
     inserted = c.execute(_INSERT_MESSAGE(c), _message_values(session.id, key, message, gesture)).first()
     if inserted is None:
         return False

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from bot.domain import Answer, Author, Closed, Message, Outcome, Part, SessionKey, Turn
 from bot.errors import LeaseLost
 from storage.archive.claims import Claimant, ask_to_stop, claim, claim_waiting
+from storage.archive.erasing import bury
 from storage.archive.searchable import found_by, let_find, let_find_no_more
 from storage.archive.sessions import buried_among
 from storage.archive.standing import Standing
@@ -138,6 +139,7 @@ _CLOSE_TURN: Final = (
             )
         },
     )
+    .returning(turns.c.forgotten)
 )
 _more_parts = sa.exists().where(parts.c.turn_id == sa.bindparam("turn"), parts.c.number > sa.bindparam("nth"))
 _KEEP_PART: Final = OnConflict(
@@ -272,19 +274,21 @@ def _close(
         {"session": turn.session_id, "added": added, "reply": reply.position if reply else 0, "now": now},
     ).one()
     usage = answer.usage
-    _require(
-        c.execute(
-            _CLOSE_TURN,
-            {
-                "turn": turn.id,
-                "at_epoch": turn.epoch,
-                "new_state": answer.outcome.value,
-                "now": now,
-                "reply": reply.position if reply else None,
-                **{f"u_{name}": getattr(usage, name) for name in usage.__slots__},
-            },
-        ).rowcount
-    )
+    ended = c.execute(
+        _CLOSE_TURN,
+        {
+            "turn": turn.id,
+            "at_epoch": turn.epoch,
+            "new_state": answer.outcome.value,
+            "now": now,
+            "reply": reply.position if reply else None,
+            **{f"u_{name}": getattr(usage, name) for name in usage.__slots__},
+        },
+    ).first()
+    if ended is None:
+        raise LeaseLost("The turn is somebody else's.")
+    if ended.forgotten:
+        bury(c, turn.key, [part.position for part in said.parts if part.position is not None])
     appended = reply is not None and _archive_reply(c, session, turn, reply, said.found or found_by(reply))
     _keep_parts(c, turn, said.parts)
     waiting = claim_waiting(c, session, session.version, claimant) if session.queued else None
@@ -333,7 +337,7 @@ def _keep_parts(c: sa.Connection, turn: Turn, posted: Sequence[Part]) -> None:
 def _again(c: sa.Connection, key: SessionKey, asked: int, claimant: Claimant) -> Turn | None:
     session = c.execute(LOCK_SESSION, key_values(key)).first()
     row = session and c.execute(_TURN_ASKED, {"session": session.id, "asked": asked}).first()
-    if session is None or row is None or row.state != Outcome.FAILED.value:
+    if session is None or row is None or row.state != Outcome.FAILED.value or row.forgotten:
         return None
     if session.running_turn is None:
         return claim(c, session, row, session.version, claimant)

@@ -22,6 +22,7 @@ from bot.domain import (
     Turn,
     Usage,
 )
+from bot.forgetting import Forgetting
 from bot.gate import Gate
 from bot.lookups import Lookups
 from bot.observing import TurnEnd
@@ -33,6 +34,7 @@ from bot.summary import Summariser
 from bot.turns import Keeper, monotonic
 from bot.windows import LastReads, WindowLoader
 from storage.archive.claims import Claimant
+from storage.archive.erasures import Erasures
 from storage.archive.passing import PassedOver
 from storage.archive.records import Records
 from storage.archive.summaries import Summaries
@@ -206,6 +208,7 @@ class Process:
         )
         finder = SqlFinder(database)
         self.recall = Recall(finder, finder)
+        self.forgetting = Forgetting(Erasures(database), hot, breath_s=0)
         self.service = Service(
             gate=Gate(Access(), RateLimits(None, "a", "none", "none")),
             records=self.records,
@@ -214,6 +217,7 @@ class Process:
             keeper=self.keeper,
             runner=self.runner,
             lookups=Lookups(self.recall, PassedOver(database)),
+            forgetting=self.forgetting,
             offer=offer,
             observer=observer,
         )

@@ -1,0 +1,276 @@
+"""The use case: what people want forgotten, and what a platform removed, is taken away for good.
+
+Asking for it is one small transaction, after which nothing of it is answered or shown to a model any
+more. Taking it away is many small ones: whoever crashes in between, some process goes on.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from bot import words
+from bot.commands import Command, Forget
+from bot.domain import Gone, SessionKey
+from bot.errors import StoreError
+from bot.ports import HotContext
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 60.0
+"""How often it is looked for what others left behind."""
+AGE_S = 3600.0
+"""How often it is looked for what is too old."""
+BREATH_S = 0.05
+"""Between two steps: writers who wait go first."""
+AT_ONCE = 500
+"""Erasures after which the files are scrubbed."""
+
+
+class Verdict(StrEnum):
+    """What becomes of the wish to have a thread forgotten."""
+
+    BEGUN = "begun"
+    NOTHING_THERE = "nothing_there"
+    NOT_THEIRS = "not_theirs"
+    """Somebody else started it."""
+
+
+class Holding(NamedTuple):
+    """What there is of somebody."""
+
+    messages: int
+    threads: int
+
+
+class Erasure(NamedTuple):
+    """Something that is being erased."""
+
+    id: int
+    author: str
+    """"": what anybody said."""
+    upto: int
+    buried: bool = True
+    """Each message leaves a tombstone. Else only its session remembers up to where it was emptied."""
+
+
+class Batch(NamedTuple):
+    """Some sessions with something that goes."""
+
+    sessions: Sequence[int]
+    upto: int
+    """Sessions up to this id were looked at."""
+
+
+class Aged(NamedTuple):
+    """A session, and when the oldest of its messages was said."""
+
+    id: int
+    key: SessionKey
+    oldest: datetime | None
+    """None: there is no message."""
+
+
+class ErasureStore(Protocol):
+    """Where it is written down what is to be erased, and where it is. Steps may be repeated."""
+
+    async def lose(self, place: Gone) -> bool:
+        """Let all of a place be erased, and nothing come from it again; whether there is anything."""
+
+    async def forget_thread(self, key: SessionKey, upto: int | None, by: str | None) -> Verdict:
+        """Let a thread up to `upto` (None: all there is) be erased, if `by` started it; None may anyway."""
+
+    async def held_of(self, platform: str, workspace: str, author: str) -> Holding:
+        """What there is of somebody in a workspace."""
+
+    async def forget_person(self, platform: str, workspace: str, author: str, before: datetime) -> None:
+        """Let what somebody said in a workspace be erased, and nothing from `before` come again."""
+
+    async def next(self, after: int) -> Erasure | None:
+        """The oldest that is not finished, after the one with that id."""
+
+    async def batch(self, erasure: Erasure) -> Batch | None:
+        """Some sessions that it concerns, after those that are done; None if there is none left."""
+
+    async def quell(self, erasure: Erasure, session_id: int) -> None:
+        """Let what goes be answered and shown no more."""
+
+    async def erase(self, erasure: Erasure, session_id: int) -> int:
+        """Take some messages out of a session for good; how many."""
+
+    async def tidy(self, erasure: Erasure, session_id: int) -> None:
+        """Take away what else tells of what went."""
+
+    async def advance(self, erasure: Erasure, upto: int) -> None:
+        """Nothing of it is left in the sessions up to that id."""
+
+    async def finish(self, erasure: Erasure) -> None:
+        """Nothing of it is left anywhere."""
+
+    async def scrub(self) -> None:
+        """Let the store's files hold no more of what was deleted, as far as it can."""
+
+    async def aged(self, after: int) -> Sequence[Aged]:
+        """Some sessions after that id; none at the end."""
+
+    async def age_out(self, session_id: int, before: datetime) -> None:
+        """Let what was said in a session before then be erased."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long messages are kept: the narrowest place that is named decides. None: for ever."""
+
+    default_s: float | None
+    places: Mapping[str, float | None]
+    """`platform:workspace` and `platform:workspace:channel`."""
+
+    def of(self, key: SessionKey) -> float | None:
+        """Seconds for messages of that session."""
+        workspace = f"{key.platform}:{key.workspace}"
+        for place in (f"{workspace}:{key.channel}", workspace):
+            if place in self.places:
+                return self.places[place]
+        return self.default_s
+
+    @property
+    def off(self) -> bool:
+        """Everything is kept for ever."""
+        return self.default_s is None and not any(self.places.values())
+
+
+FOR_EVER = Retention(None, {})
+
+
+class Forgetting:
+    """Takes down what is to be forgotten, and sees to it."""
+
+    def __init__(
+        self,
+        store: ErasureStore,
+        hot: HotContext,
+        retention: Retention = FOR_EVER,
+        breath_s: float = BREATH_S,
+    ) -> None:
+        self._store = store
+        self._hot = hot
+        self._retention = retention
+        self._breath_s = breath_s
+        self._wanted = asyncio.Event()
+
+    async def lose(self, place: Gone) -> bool:
+        """A place is gone from its platform; whether anything was kept of it."""
+        return self._soon(await self._store.lose(place))
+
+    async def carry_out(
+        self, command: Command, key: SessionKey, by: str, *, admin: bool, at: datetime, upto: int | None
+    ) -> str:
+        """Do what somebody asked at `at`, and the sentence for them. May be repeated.
+
+        `upto`: the position at which it was asked; None where it was no message.
+        """
+        match command.name:
+            case Forget.ME:
+                held = await self._store.held_of(key.platform, key.workspace, by)
+                return words.forget_you(held.messages, held.threads)
+            case Forget.ME_YES:
+                await self._store.forget_person(key.platform, key.workspace, by, at)
+                self._soon()
+                return words.FORGETTING_YOU
+            case Forget.THREAD:
+                verdict = await self._store.forget_thread(key, upto, None if admin else by)
+                self._soon(verdict is Verdict.BEGUN)
+                return _SENTENCES[verdict]
+        return words.FORGET_HELP
+
+    def _soon(self, wanted: bool = True) -> bool:
+        if wanted:
+            self._wanted.set()
+        return wanted
+
+    async def working(self) -> None:
+        """For ever: what was asked for here at once, what others left behind soon, what is old every hour."""
+        await asyncio.gather(self._erasing(), self._aging())
+
+    async def _erasing(self) -> None:
+        while True:
+            await _tried(self.work())
+            try:
+                async with asyncio.timeout(LOOK_S):
+                    await self._wanted.wait()
+            except TimeoutError:
+                continue
+            self._wanted.clear()
+
+    async def _aging(self) -> None:
+        while not self._retention.off:
+            await _tried(self.age(datetime.now(UTC)))
+            await asyncio.sleep(AGE_S)
+
+    async def work(self) -> int:
+        """Erase until nothing is left to be erased; how many messages went."""
+        taken = 0
+        while done := await self._some():
+            taken += sum(messages for _, messages in done)
+            await self._store.scrub()
+            for erasure, messages in done:
+                await self._store.finish(erasure)
+                about = {"event": "erased", "erasure": erasure.id, "messages": messages}
+                log.info("What was to be forgotten is gone", extra=about)
+        return taken
+
+    async def _some(self) -> list[tuple[Erasure, int]]:
+        """Empty what some erasures name, and how many messages each took. One scrubbing does for all."""
+        done: list[tuple[Erasure, int]] = []
+        while len(done) < AT_ONCE:
+            erasure = await self._store.next(done[-1][0].id if done else 0)
+            if erasure is None:
+                break
+            taken = 0
+            while (batch := await self._store.batch(erasure)) is not None:
+                for session in batch.sessions:
+                    taken += await self._empty(erasure, session)
+                await self._store.advance(erasure, batch.upto)
+            done.append((erasure, taken))
+        return done
+
+    async def _empty(self, erasure: Erasure, session: int) -> int:
+        await self._store.quell(erasure, session)
+        await self._hot.drop(session)
+        taken = 0
+        while some := await self._store.erase(erasure, session):
+            taken += some
+            await asyncio.sleep(self._breath_s)
+        await self._store.tidy(erasure, session)
+        await self._hot.drop(session)
+        return taken
+
+    async def age(self, now: datetime) -> None:
+        """Write down what is older than it may be kept."""
+        after = 0
+        while some := await self._store.aged(after):
+            for aged in some:
+                keep_s = self._retention.of(aged.key)
+                before = None if keep_s is None else now - timedelta(seconds=keep_s)
+                if before is not None and aged.oldest is not None and aged.oldest < before:
+                    await self._store.age_out(aged.id, before)
+                    self._soon()
+            after = some[-1].id
+
+
+_SENTENCES: Mapping[Verdict, str] = {
+    Verdict.BEGUN: words.FORGETTING_THREAD,
+    Verdict.NOTHING_THERE: words.NOTHING_TO_FORGET,
+    Verdict.NOT_THEIRS: words.NOT_YOUR_THREAD,
+}
+
+
+async def _tried(work: Coroutine[None, None, object]) -> None:
+    """Do it; what could not be done now is done another time."""
+    try:
+        await work
+    except StoreError as error:
+        log.warning("Forgetting goes on later: %s", error, extra={"event": "forgetting.waits"})
