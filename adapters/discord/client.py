@@ -58,10 +58,10 @@ async def ended(task: "asyncio.Task[None]") -> None:
 
 
 async def stop_hearts(client: discord.Client) -> None:
-    """End the threads that send heartbeats for `client`, while its loop still runs.
+    """End the threads that send heartbeats for `client`, and their connections, while its loop still runs.
 
-    discord.py forgets one whose session was cut off before it was open, or whose socket closed first; it
-    would go on for ever, and fail once the loop is gone.
+    discord.py forgets those whose session was cut off before it was open, or whose socket closed first:
+    they would go on for ever, and fail once the loop is gone.
     """
     left = [
         thread
@@ -70,6 +70,8 @@ async def stop_hearts(client: discord.Client) -> None:
     ]
     for thread in left:
         thread.stop()
+        with contextlib.suppress(Exception):
+            await thread.ws.close(code=1000)
     for thread in left:
         await asyncio.to_thread(thread.join, HEART_S)
 

@@ -292,7 +292,7 @@ async def test_it_is_started_again_once_where_two_share_it(
         assert await pid_of(one) == await pid_of(other)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # redis-py, cancelled in closing
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # redis-py's, half closed
 async def test_whoever_is_cancelled_while_opening_ends_there(data_dir: Path) -> None:
     """At whatever step of the event loop it comes; `asyncio.wait_for` can swallow a cancellation (3.11)."""
     async with running(data_dir):
