@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import sqlite3
 import sys
@@ -129,6 +130,7 @@ def freeze(process: asyncio.subprocess.Process, archive: Path) -> None:
     with contextlib.closing(sqlite3.connect(archive, timeout=0, isolation_level=None)) as other:
         while True:
             process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED)
             try:
                 other.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
