@@ -283,7 +283,9 @@ class Gateway:
 
     def hears(self, guild: int) -> bool:
         """What changes in the guild is heard now."""
-        known = self.client.get_guild(guild) if self.client is not None else None
+        if self.client is None or self.client.is_closed():
+            return False
+        known = self.client.get_guild(guild)
         return known is not None and known.shard_id in self._up
 
     @property

@@ -15,8 +15,17 @@ V = TypeVar("V")
 FRESH_S = 60.0
 """How long an answer of Discord's counts."""
 REMEMBERED = 10_000
-CHANGED = ("GUILD_MEMBER_UPDATE", "GUILD_MEMBER_REMOVE", "GUILD_BAN_ADD", "THREAD_MEMBERS_UPDATE")
+CHANGED = (
+    "GUILD_MEMBER_UPDATE",
+    "GUILD_MEMBER_REMOVE",
+    "GUILD_BAN_ADD",
+    "THREAD_MEMBERS_UPDATE",
+    "THREAD_DELETE",
+)
 """Events after which something is asked anew. Without the members intent most of them do not come."""
+
+NOBODY = 0
+"""In place of a user: what is remembered of the thread itself."""
 
 Pair = tuple[int, int]
 """A guild or a thread, and a user."""
@@ -54,14 +63,17 @@ class Memberships:
 
         return await self._fresh(self._members, (guild, user), ask)
 
-    def knows_in_thread(self, thread: int, user: int) -> bool:
+    def knows_thread(self, thread: int, user: int) -> bool:
         """Whether `in_thread` would answer without asking Discord."""
         known = self._in_threads.get((thread, user))
         return known is not None and self._clock() - known[0] < FRESH_S
 
     async def in_thread(self, thread: int, user: int) -> bool:
-        """Whether the user is a member of the thread. Raises `PlatformError` and `Throttled`."""
-        path = "/channels/{channel_id}/thread-members/{user_id}"
+        """Whether the user is a member of the thread; for `NOBODY`, whether it is there.
+
+        Raises `PlatformError` and `Throttled`.
+        """
+        path = "/channels/{channel_id}" + ("" if user == NOBODY else "/thread-members/{user_id}")
 
         async def ask() -> bool:
             try:
@@ -96,5 +108,7 @@ class Memberships:
         if event == "THREAD_MEMBERS_UPDATE":
             for user in data.get("removed_member_ids", ()):
                 self._in_threads.drop((int(data["id"]), int(user)))
+        elif event == "THREAD_DELETE":
+            self._in_threads.drop((int(data["id"]), NOBODY))
         else:
             self._members.drop((int(data["guild_id"]), int(data["user"]["id"])))

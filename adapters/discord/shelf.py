@@ -15,7 +15,7 @@ from typing import Any, cast
 import discord
 
 from adapters.discord.client import Gateway
-from adapters.discord.memberships import Memberships
+from adapters.discord.memberships import NOBODY, Memberships
 from adapters.discord.places import DIRECT, PLATFORM, Places
 from adapters.discord.recent import Recent
 from adapters.discord.rest import Rest
@@ -130,25 +130,15 @@ class DiscordShelf:
         ]
         for channel, thread in sorted(threads, key=lambda pair: (pair[1] != here, -int(pair[1]))):
             parent = readable[int(channel)]
-            found.threads_asked += not self._knows(parent, member, int(thread))
+            who = NOBODY if parent.permissions_for(member).manage_threads else member.id
+            found.threads_asked += not self._memberships.knows_thread(int(thread), who)
             if found.threads_asked > MOST_THREADS:
                 found.left_out = True
                 return
             with _leaving_out(found):
-                if await self._reads_thread(parent, member, int(thread)):
+                if await self._memberships.in_thread(int(thread), who):
                     name = f"a private thread in #{parent.name}"
                     found.private[Place(PLATFORM, workspace, channel, thread)] = name
-
-    def _knows(self, parent: Channel, member: discord.Member, thread: int) -> bool:
-        """Whether it can be told without asking Discord."""
-        if parent.permissions_for(member).manage_threads:
-            return self._places.cached(thread, member.guild.id) is not None
-        return self._memberships.knows_in_thread(thread, member.id)
-
-    async def _reads_thread(self, parent: Channel, member: discord.Member, thread: int) -> bool:
-        if parent.permissions_for(member).manage_threads:
-            return await self._places.spot(thread, member.guild.id) is not None
-        return await self._memberships.in_thread(thread, member.id)
 
     # ---- where a message is
 

@@ -33,6 +33,7 @@ from tests.fakes.discord.world import (
 MESSAGE_LENGTH = 2000
 NONCE_LENGTH = 25
 CUSTOM_ID_LENGTH = 100
+EMBED_LENGTH = 4096
 HISTORY_PAGE = 100
 INTERACTION_ANSWER_S = 3.0
 
@@ -112,6 +113,7 @@ class Rest:
             ("POST", message + "/threads", "POST threads", self.start_thread),
             ("POST", channel + "/typing", "POST typing", self.start_typing),
             ("GET", channel + "/threads/archived/public", "GET archived", self.archived_threads),
+            ("GET", channel + "/thread-members/{user}", "GET thread member", self.get_thread_member),
             ("GET", channel + "/users/@me/threads/archived/private", "GET own archived", self.own_archived),
             ("GET", application, "GET commands", self.get_commands),
             ("PUT", application, "PUT commands", self.put_commands),
@@ -365,7 +367,11 @@ class Rest:
         if len(content) > MESSAGE_LENGTH:
             self.world.violation(f"a message of {len(content)} characters")
             raise Refused(400, 50035, "Invalid Form Body")
-        if empty and not content.strip():
+        described = [embed["description"] for embed in body.get("embeds") or []]
+        if any(not 1 <= len(text) <= EMBED_LENGTH for text in described):
+            self.world.violation(f"embeds of {[len(text) for text in described]} characters")
+            raise Refused(400, 50035, "Invalid Form Body")
+        if empty and not content.strip() and not described:
             self.world.violation("an empty message")
             raise Refused(400, 50006, "Cannot send an empty message")
         for row in body.get("components") or []:
@@ -414,6 +420,7 @@ class Rest:
             if "allowed_mentions" in body
             else None,
             flags=body.get("flags", 0),
+            embeds=body.get("embeds") or (),
         )
         if nonce is not None:
             self.world.nonces[(place.id, str(nonce))] = message
@@ -520,6 +527,12 @@ class Rest:
         payloads = [self.world.channel_payload(c.id) for c in shown]
         return {"threads": payloads, "members": [], "has_more": len(threads) > len(shown)}
 
+    async def get_thread_member(self, request: web.Request) -> Payload:
+        place, user = self._place(request), int(request.match_info["user"])
+        if user not in place.members:
+            raise Refused(404, 10007, "Unknown Member")
+        return {"id": str(place.id), "user_id": str(user), "join_timestamp": iso(0), "flags": 0}
+
     # ---- application commands and interactions
 
     async def get_commands(self, _: web.Request) -> list[Payload]:
@@ -589,8 +602,8 @@ class Rest:
             "content": body.get("content", ""),
             "flags": body.get("flags", 0) | (interaction.response or {}).get("data", {}).get("flags", 0),
             "attachments": [],
-            "embeds": [],
-            "components": [],
+            "embeds": body.get("embeds") or [],
+            "components": body.get("components") or [],
             "mentions": [],
             "mention_roles": [],
             "mention_everyone": False,

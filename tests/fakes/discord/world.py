@@ -31,6 +31,12 @@ def iso(ms: float) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat()
 
 
+def said(message: Payload) -> list[str]:
+    """What a message reads: its content and its embeds."""
+    texts = [message.get("content"), *(embed.get("description") for embed in message.get("embeds", ()))]
+    return [text for text in texts if text]
+
+
 def made_ms(snowflake: int) -> int:
     """When an id was made."""
     return (snowflake >> 22) + EPOCH_MS
@@ -315,20 +321,24 @@ class World:
         channel.archived_ms = time.time() * 1000 - ago_s * 1000
         self.emit("THREAD_UPDATE", self.channel_payload(thread), channel.guild, thread)
 
-    def deny(self, channel: int, permissions: Sequence[str], user: int = 0) -> None:
-        """Take rights from the bot (or somebody) in a channel."""
-        target = user or self.bot.id
-        overwrite = self.channels[channel].overwrites.setdefault(target, Overwrite(target, is_member=True))
+    def deny(self, channel: int, permissions: Sequence[str], user: int = 0, role: int = 0) -> None:
+        """Take rights from the bot (or somebody, or a role) in a channel."""
+        overwrite = self._overwrite(channel, user, role)
+        overwrite.allow &= ~bits(permissions)
         overwrite.deny |= bits(permissions)
         self.emit("CHANNEL_UPDATE", self.channel_payload(channel), self.channels[channel].guild, channel)
 
-    def allow(self, channel: int, permissions: Sequence[str], user: int = 0) -> None:
-        """Give rights back."""
-        target = user or self.bot.id
-        overwrite = self.channels[channel].overwrites.setdefault(target, Overwrite(target, is_member=True))
+    def allow(self, channel: int, permissions: Sequence[str], user: int = 0, role: int = 0) -> None:
+        """Give rights, or give them back."""
+        overwrite = self._overwrite(channel, user, role)
         overwrite.deny &= ~bits(permissions)
         overwrite.allow |= bits(permissions)
         self.emit("CHANNEL_UPDATE", self.channel_payload(channel), self.channels[channel].guild, channel)
+
+    def _overwrite(self, channel: int, user: int, role: int) -> Overwrite:
+        target = role or user or self.bot.id
+        overwrite = Overwrite(target, is_member=not role)
+        return self.channels[channel].overwrites.setdefault(target, overwrite)
 
     def delete_channel(self, channel: int) -> None:
         """Take a channel or thread away, with all that is in it."""
@@ -349,6 +359,14 @@ class World:
             del self.channels[thread]
         payload = {"id": str(channel), "guild_id": str(gone.guild), "type": gone.kind, "name": gone.name}
         self.emit("CHANNEL_DELETE", {**payload, "position": 0, "permission_overwrites": []}, gone.guild)
+
+    def leave(self, guild: int, user: int) -> None:
+        """Somebody leaves; without the members intent nobody hears of it."""
+        del self.guilds[guild].members[user]
+
+    def leave_thread(self, thread: int, user: int) -> None:
+        """Somebody leaves a thread; without the members intent nobody hears of it."""
+        self.channels[thread].members.discard(user)
 
     def remove_guild(self, guild: int) -> None:
         """The bot is thrown out."""
@@ -513,6 +531,7 @@ class World:
         components: Sequence[Payload] = (),
         parse: Iterable[str] | None = None,
         flags: int = 0,
+        embeds: Sequence[Payload] = (),
         ago_s: float = 0,
         live: bool = True,
     ) -> Payload:
@@ -531,7 +550,7 @@ class World:
             "edited_timestamp": None,
             "tts": False,
             "attachments": [self._attachment(channel, name, kind, data) for name, kind, data in files],
-            "embeds": [],
+            "embeds": list(embeds),
             "reactions": [],
             "pinned": False,
             "type": REPLY if reply_to else DEFAULT,
@@ -709,11 +728,33 @@ class World:
                 return self._interaction(3, person, channel, data, {"message": held}).token
         raise LookupError(f"no button {label} on {message}: {buttons}")
 
-    def slash(self, person: int, channel: int, name: str, options: dict[str, str] | None = None) -> str:
+    def press_shown(self, person: int, token: str, label: str) -> str:
+        """Somebody presses a button of what an interaction showed them; the new interaction's token."""
+        shown = self.interactions[token]
+        assert shown.message is not None
+        for row in shown.message["components"]:
+            for button in row["components"]:
+                if button.get("label") == label:
+                    data = {"custom_id": button["custom_id"], "component_type": 2}
+                    more = {"message": shown.message}
+                    return self._interaction(3, person, int(shown.payload["channel_id"]), data, more).token
+        raise LookupError(f"no button {label} on {shown.message['components']}")
+
+    def typing_option(self, person: int, channel: int, name: str, option: str, typed: str) -> str:
+        """Somebody types into an option that is completed; the interaction's token."""
+        command = self._command(name, 1)
+        given = [{"type": 3, "name": option, "value": typed, "focused": True}]
+        data = {"id": command["id"], "name": name, "type": 1, "options": given}
+        return self._interaction(4, person, channel, data, {}).token
+
+    def slash(self, person: int, channel: int, name: str, options: dict[str, Any] | None = None) -> str:
         """Somebody uses a slash command; the interaction's token."""
         command = self._command(name, 1)
-        given = [{"type": 3, "name": key, "value": value} for key, value in (options or {}).items()]
-        data = {"id": command["id"], "name": name, "type": 1, "options": given}
+        kinds = {option["name"]: option["type"] for option in command["options"]}
+        given = [{"type": kinds[key], "name": key, "value": value} for key, value in (options or {}).items()]
+        channels = [int(option["value"]) for option in given if option["type"] == 7]
+        resolved = {"channels": {str(each): self.channel_payload(each) for each in channels}}
+        data = {"id": command["id"], "name": name, "type": 1, "options": given, "resolved": resolved}
         return self._interaction(2, person, channel, data, {}).token
 
     def menu(self, person: int, channel: int, name: str, message: int) -> str:
@@ -739,4 +780,4 @@ class World:
         """What the person was shown for an interaction, "" as long as there is nothing."""
         interaction = self.interactions[token]
         shown = [interaction.message, *interaction.followups]
-        return "\n".join(m["content"] for m in shown if m and m.get("content"))
+        return "\n".join(text for m in shown if m for text in said(m))
