@@ -141,7 +141,7 @@ class Runner:
         try:
             composed = await self._compose(held, platform, reply, news)
             at = datetime.now(UTC)
-            answer, parts = await _finish(reply, composed.answer, turn)
+            answer, parts = await self._finish(platform, reply, composed.answer, turn)
             closing_at = self._keeper.now()
             closed = await self._close(turn, answer, parts, at)
         except BaseException:
@@ -173,6 +173,17 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - a bug must not leave the asker in silence
             _tell_bug(error, held.turn)
             return Composed(Answer(words.SOMETHING_BROKE, Outcome.FAILED))
+
+    async def _finish(
+        self, platform: Platform, reply: Reply, answer: Answer, turn: Turn
+    ) -> tuple[Answer, tuple[Part, ...]]:
+        """Post the whole answer. Where the bot may not post, the turn ends without, and its asker is told."""
+        try:
+            return answer, await reply.finish(answer)
+        except PlatformForbidden as error:
+            log.warning("No right to answer: %s", error, extra=_of(turn, "reply.forbidden"))
+            self.do_later(platform.tell(turn.key, turn.asker, words.MAY_NOT_POST))
+            return replace(answer, outcome=Outcome.FAILED), ()
 
     def _afterwards(self, turn: Turn, composed: Composed, answer: Answer, seconds: float) -> None:
         """What nobody waits for: counting, and the summary of what the prompt had no room for."""
@@ -234,15 +245,6 @@ class _Done:
     closed: Closed
     closing_at: float
     """When its closing began, by the keeper's clock: the next turn's lease counts from then."""
-
-
-async def _finish(reply: Reply, answer: Answer, turn: Turn) -> tuple[Answer, tuple[Part, ...]]:
-    """Post the whole answer. Where the bot may not post, the turn ends without a reply."""
-    try:
-        return answer, await reply.finish(answer)
-    except PlatformForbidden as error:
-        log.warning("No right to answer: %s", error, extra=_of(turn, "reply.forbidden"))
-        return replace(answer, outcome=Outcome.FAILED), ()
 
 
 def _of(turn: Turn, event: str) -> dict[str, object]:

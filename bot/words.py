@@ -31,6 +31,10 @@ HISTORY_UNREAD = "I could not read what was said here before I was called."
 SOMETHING_BROKE = "Something broke on my side. Please try again; whoever runs me finds the reason in the log."
 TOO_OFTEN_FAILED = "I could not finish this answer after many tries. Please ask again."
 NOT_FOR_YOU = "I am not set up to answer you here. Whoever runs me can change that."
+MAY_NOT_POST = (
+    "I have an answer for you, and no right to post it where you asked. "
+    "Whoever looks after that place can change that; then please ask again."
+)
 CLOSING = "I am being restarted. Please try again in a moment."
 
 

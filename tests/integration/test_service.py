@@ -242,6 +242,7 @@ async def test_an_empty_answer_gets_a_sentence(world: World) -> None:
 async def test_where_nothing_may_be_posted_the_turn_ends(world: World) -> None:
     world.wall.trouble = PlatformForbidden("no right to write here")
     await world.say(said(1))
+    assert world.wall.told == [words.MAY_NOT_POST]
     world.wall.trouble = None
     assert await world.say(said(2, addressed=Addressed.THREAD)) is Receipt.ANSWERING
 
