@@ -80,7 +80,8 @@ class Gestures:
         spot = await hooks.spot(self._places, payload)
         if spot is None or self._handler is None:
             return
-        pressed = Pressed(spot.key(mark.thread), mark.asked, mark.button, hooks.person(payload))
+        by, groups = hooks.person(payload), _groups(payload, spot)
+        pressed = Pressed(spot.key(mark.thread), mark.asked, mark.button, by, groups)
         try:
             receipt = await self._handler(pressed)
         except StoreError:
@@ -111,10 +112,8 @@ class Gestures:
             return await self._answer_this(payload, data, spot)
         if not (spot.direct or spot.in_thread) and data["name"] != "help":
             return NOT_HERE
-        groups = events.roles(payload)
-        if spot.category is not None:
-            groups |= {str(spot.category)}
-        order = Order(spot.key(spot.id), hooks.person(payload), commands.words(data), groups)
+        by, groups = hooks.person(payload), _groups(payload, spot)
+        order = Order(spot.key(spot.id), by, commands.words(data), groups)
         return await self._desk(order)
 
     async def _answer_this(self, payload: Payload, data: Payload, spot: Spot) -> str:
@@ -178,3 +177,10 @@ class Gestures:
         except (PlatformError, Throttled) as error:
             kind = type(error).__name__
             log.info("an interaction could not be answered", extra={"event": "unanswered", "error": kind})
+
+
+def _groups(payload: Payload, spot: Spot) -> frozenset[str] | None:
+    """What lists may name of the person and the place; in direct messages nobody has roles."""
+    if spot.direct:
+        return None
+    return events.roles(payload) | (frozenset() if spot.category is None else {str(spot.category)})
