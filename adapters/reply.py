@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE_S = 180.0
 """How long `finish` tries before it leaves the rest to a takeover."""
-WORKING_AFTER_S = 0.15
+WORKING_AFTER_S = 0.4
 """An answer that is there sooner needs no sign of work before it."""
 WORKING_EVERY_S = 8.0
 """Discord's typing sign lasts 10 s, the shortest of all."""

@@ -9,6 +9,8 @@ from bot.domain import Message, Turn, Window
 from bot.observing import Observer
 from bot.ports import HotContext, WindowStore
 
+FIRST = 1
+"""The version of a session that was changed once: it was made by its first message."""
 LAST_READS = 256
 """How many sessions' last reads are known, for whoever looks."""
 MOST_FETCHED = 10
@@ -47,7 +49,14 @@ class WindowLoader:
         self._reads = reads
 
     async def load(self, turn: Turn, news: Sequence[Message]) -> Window:
-        """The window of `turn`. `news` raised the session to the turn's version, if anything did."""
+        """The window of `turn`. `news` raised the session to the turn's version, if anything did.
+
+        The message that made the session is its whole window: nothing is there to be read.
+        """
+        if turn.version == FIRST and len(news) == 1:
+            first = Window(FIRST, tuple(news), whole=True)
+            await self._hot.seed(turn.session_id, first)
+            return first
         hot = await self._hot.read(turn.session_id, turn.version, news)
         self._observer.hot_read(hot is not None)
         self._reads.note(turn.session_id, hot is not None)
