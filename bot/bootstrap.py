@@ -59,6 +59,7 @@ from storage.dragonfly import Dragonfly
 from storage.embedded import EmbeddedServer
 from storage.hot import DragonflyContext, NoContext, ObservedHotContext
 from storage.limits import RateLimits
+from storage.memo import Memos
 from storage.search.finder import SqlFinder
 from storage.search.upkeep import Upkeep
 
@@ -102,7 +103,12 @@ async def open_bot(settings: Settings) -> AsyncIterator[Bot]:
         core = wire_service(settings, database, hot, model, metrics, reads, gate)
         windows, summaries = Windows(database), Summaries(database)
         platforms = open_platforms(
-            settings, SqlWatermarks(database), ThreadMemory(windows, hot, summaries, reads), core.recall
+            settings,
+            SqlWatermarks(database),
+            ThreadMemory(windows, hot, summaries, reads),
+            core.recall,
+            Memos(server, archive_id),
+            gate,
         )
         core.recall.serve({each.name: each for each in platforms if isinstance(each, Shelf)})
         http = HttpServer(settings.http.host, settings.http.port, metrics.registry)
@@ -270,14 +276,19 @@ async def take_stats(settings: Settings) -> Stats:
 
 
 def open_platforms(
-    settings: Settings, watermarks: Watermarks, memory: ThreadMemory, recall: Recaller
+    settings: Settings,
+    watermarks: Watermarks,
+    memory: ThreadMemory,
+    recall: Recaller,
+    memos: Memos,
+    gate: Gate,
 ) -> list[Platform]:
     """The platforms that are on, not yet connected."""
     platforms: list[Platform] = []
     if settings.slack_on:
-        platforms.append(_slack(settings, watermarks))
+        platforms.append(_slack(settings, watermarks, recall, memos, gate))
     if settings.discord_on:
-        platforms.append(_discord(settings, watermarks))
+        platforms.append(_discord(settings, watermarks, recall, gate))
     if settings.playground_on:
         token = settings.web.token.get_secret_value()
         platforms.append(
@@ -286,7 +297,9 @@ def open_platforms(
     return platforms
 
 
-def _slack(settings: Settings, watermarks: Watermarks) -> Platform:
+def _slack(
+    settings: Settings, watermarks: Watermarks, recall: Recaller, memos: Memos, gate: Gate
+) -> Platform:
     from adapters.slack.install import Installing
     from adapters.slack.platform import SlackPlatform
 
@@ -306,6 +319,9 @@ def _slack(settings: Settings, watermarks: Watermarks) -> Platform:
         installing=installing if many else None,
         mode=slack.mode,
         api_url=slack.api_url,
+        recall=recall,
+        cache=memos,
+        may=gate.may,
         streaming=slack.streaming,
         history=slack.history,
         other_bots=frozenset(slack.other_bots),
@@ -315,7 +331,7 @@ def _slack(settings: Settings, watermarks: Watermarks) -> Platform:
     )
 
 
-def _discord(settings: Settings, watermarks: Watermarks) -> Platform:
+def _discord(settings: Settings, watermarks: Watermarks, recall: Recaller, gate: Gate) -> Platform:
     from adapters.discord.platform import DiscordPlatform
 
     return DiscordPlatform(
@@ -328,6 +344,8 @@ def _discord(settings: Settings, watermarks: Watermarks) -> Platform:
         personas=[settings.persona, *(name for name in settings.personas if name != settings.persona)],
         catch_up=settings.catch_up.enabled,
         answer_within=timedelta(seconds=settings.catch_up.answer_within),
+        recall=recall,
+        may=gate.may,
     )
 
 

@@ -35,5 +35,9 @@ class Keys:
         """How often somebody (for "": everybody) asked in a window of time; those of a place go together."""
         return f"threadfly:{SCHEMA}:{{{self.archive_id}:{place}}}:n:{who}"
 
+    def memo(self, name: str) -> str:
+        """Something that is remembered for a few seconds."""
+        return f"threadfly:{SCHEMA}:{{{self.archive_id}:{name}}}:memo"
+
     def _of_session(self, session_id: int, name: str) -> str:
         return f"threadfly:{SCHEMA}:{{{self.archive_id}:{session_id}}}:{name}"

@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from adapters.slack.methods import COMMAND, EVENTS, SHORTCUTS, bot_scopes
+from adapters.slack.methods import COMMAND, EVENTS, RECALL_COMMAND, SHORTCUTS, bot_scopes
 from adapters.slack.welcome import PROMPTS
 
 DESCRIPTION = "A chatbot that remembers: mention it, and go on in the thread."
@@ -25,6 +25,12 @@ def manifest(*, name: str = "Threadfly", url: str = "") -> dict[str, Any]:
         "usage_hint": "help",
         "should_escape": False,
     }
+    finding = {
+        "command": RECALL_COMMAND,
+        "description": "Find what was said; only you see the answer",
+        "usage_hint": "words from:@ann in:#ops after:friday",
+        "should_escape": True,
+    }
     return {
         "display_information": {"name": name, "description": DESCRIPTION, "background_color": "#2f3e6b"},
         "features": {
@@ -38,7 +44,9 @@ def manifest(*, name: str = "Threadfly", url: str = "") -> dict[str, Any]:
                 "agent_description": ABOUT,
                 "suggested_prompts": [{"title": title, "message": message} for title, message in PROMPTS],
             },
-            "slash_commands": [command | ({"url": address["request_url"]} if url else {})],
+            "slash_commands": [
+                each | ({"url": address["request_url"]} if url else {}) for each in (command, finding)
+            ],
             "shortcuts": [
                 {"name": label, "type": "message", "callback_id": callback, "description": label}
                 for callback, label in SHORTCUTS.items()

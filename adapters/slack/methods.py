@@ -54,8 +54,12 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "app_mention": ("app_mentions:read",),
     "app_uninstalled": (),
     "channel_deleted": ("channels:read",),
+    "channel_left": ("channels:read",),
+    "channel_unshared": ("channels:read", "groups:read"),
     "group_deleted": ("groups:read",),
+    "group_left": ("groups:read",),
     "member_joined_channel": ("channels:read", "groups:read"),
+    "member_left_channel": ("channels:read", "groups:read"),
     "message.channels": ("channels:history",),
     "message.groups": ("groups:history",),
     "message.im": ("im:history",),
@@ -65,6 +69,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
 """The events to subscribe to. `message.*` all arrive as the type `message`."""
 
 COMMAND = "/threadfly"
+RECALL_COMMAND = "/recall"
 
 SHORTCUTS: Mapping[str, str] = {
     "threadfly_pause": "Pause Threadfly here",

@@ -10,6 +10,7 @@ from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.async_app import AsyncApp
 
+from adapters.cache import Cache, NoCache
 from adapters.pacing import Pace
 from adapters.reply import PacedReply
 from adapters.slack import content, events
@@ -20,15 +21,18 @@ from adapters.slack.events import FLAT
 from adapters.slack.files import Files
 from adapters.slack.history import Kind, Past
 from adapters.slack.install import Installations, Installing
+from adapters.slack.looking import Looking, May, show_found
 from adapters.slack.methods import METHODS
 from adapters.slack.names import Names
 from adapters.slack.posts import Share, SlackPosts
 from adapters.slack.receiving import Authorize, Receiver
+from adapters.slack.shelf import SlackShelf
 from adapters.slack.sockets import Sockets
 from adapters.slack.welcome import Welcome
 from adapters.slack.workspaces import OneWorkspace, Workspaces
 from bot.domain import Answer, Attachment, Author, History, Part, SessionKey
 from bot.errors import PlatformError, PlatformForbidden
+from bot.finding import Known, Page, Question, Readable, Recaller
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
 
 API_URL = "https://slack.com/api/"
@@ -61,10 +65,14 @@ class SlackPlatform:
         answer_within_s: float = 900.0,
         other_bots: frozenset[str] = frozenset(),
         updates_per_minute: float = METHODS["chat.update"].per_minute,
+        recall: Recaller | None = None,
+        cache: Cache | None = None,
+        may: May = lambda by, groups: True,  # noqa: ARG005  # everybody
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`bot_token` for one workspace, or `installing` for many.
 
+        `recall` answers `/recall` and its buttons, to those who `may`; `cache` keeps who may read what.
         `other_bots`: user or bot ids that are listened to; `app_token` is for Socket Mode,
         `signing_secret` for HTTP; `updates_per_minute` is what Slack grants each workspace for edits.
         Made inside of the event loop.
@@ -93,7 +101,11 @@ class SlackPlatform:
             enabled=catch_up,
         )
         heard = self._catching_up.heard
-        self._receiver = Receiver(workspaces, self._names, self._session, Welcome(), heard)
+        self._shelf = SlackShelf(workspaces, cache or NoCache(), clock=clock)
+        self._looking = Looking(self._session, recall, may) if recall else None
+        self._receiver = Receiver(
+            workspaces, self._names, self._session, Welcome(), heard, self._shelf, self._looking
+        )
         self._sockets: Sockets | None = None
         self._app = AsyncApp(
             logger=vendor_log(),
@@ -185,6 +197,26 @@ class SlackPlatform:
             kind = type(exc).__name__
             log.warning(
                 "Could not tell somebody: %s", kind, extra={"event": "slack.untold", "session": str(key)}
+            )
+
+    # Looking things up.
+
+    async def places(self, asker: Author, at: SessionKey, known: Known) -> Readable:
+        return await self._shelf.places(asker, at, known)
+
+    async def link(self, key: SessionKey, position: int) -> str:
+        return await self._shelf.link(key, position)
+
+    async def show_found(self, question: Question, page: Page) -> None:
+        try:
+            client = (await self._workspaces.get(question.at.workspace)).client
+            await show_found(client, question, page)
+        except PlatformError as exc:
+            kind = type(exc).__name__
+            log.warning(
+                "Could not show what was found: %s",
+                kind,
+                extra={"event": "slack.untold", "session": str(question.at)},
             )
 
     def _is_native(self, key: SessionKey, share: Share) -> bool:

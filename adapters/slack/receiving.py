@@ -19,8 +19,10 @@ from slack_bolt.middleware.async_middleware import AsyncMiddleware
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
-from adapters.slack import buttons, commands, content, events
+from adapters.slack import buttons, commands, content, events, recall
+from adapters.slack.looking import Looking
 from adapters.slack.names import Names
+from adapters.slack.shelf import SlackShelf
 from adapters.slack.twins import Twins
 from adapters.slack.welcome import Welcome
 from adapters.slack.workspaces import Installation, Workspaces
@@ -86,6 +88,8 @@ class Receiver(AsyncMiddleware):
         session: aiohttp.ClientSession,
         welcome: Welcome,
         heard: Callable[[str, str], None],
+        shelf: SlackShelf,
+        looking: Looking | None = None,
     ) -> None:
         """`heard` is told of each workspace and channel in which something was said."""
         self._workspaces = workspaces
@@ -93,6 +97,8 @@ class Receiver(AsyncMiddleware):
         self._session = session
         self._welcome = welcome
         self._heard = heard
+        self._shelf = shelf
+        self._looking = looking
         self._twins = Twins()
         self._handler: Handler | None = None
         self._desk: Desk | None = None
@@ -158,6 +164,7 @@ class Receiver(AsyncMiddleware):
         return BoltResponse(status=200, body="")
 
     async def _event(self, event: Json, installation: Installation, handler: Handler) -> None:
+        await self._shelf.heed(event, installation.me)
         if event.get("type") in events.CHANNEL_GONE:
             await handler(events.gone(event, installation.me))
             return
@@ -184,6 +191,9 @@ class Receiver(AsyncMiddleware):
         return await self._names.of(installation, ids)
 
     async def _pressed(self, body: Json, installation: Installation, handler: Handler) -> None:
+        if self._looking is not None and recall.is_pressed(body):
+            self.later(self._looking.press(body, installation))
+            return
         user = (body.get("user") or {}).get("id", "")
         names = await self.names(installation, frozenset({user}))
         pressed = buttons.pressed(body, installation.me, names.get(user, ""))
@@ -200,6 +210,8 @@ class Receiver(AsyncMiddleware):
             self.later(self._say(body.get("response_url") or "", sentence))
 
     async def _command(self, body: Json, installation: Installation, desk: Desk) -> BoltResponse:
+        if self._looking is not None and (words := recall.words_of(body)) is not None:
+            return _answered(await self._looking.command(body, words, installation, self.later))
         user = body.get("user_id") or ""
         names = await self.names(installation, frozenset({user}))
         order = commands.command_order(body, installation.me, names.get(user, ""))
@@ -290,5 +302,12 @@ def _alone(text: str) -> dict[str, Any]:
 
 
 def _ephemeral(text: str) -> BoltResponse:
-    body = json.dumps(_alone(text))
+    return _answered(_alone(text))
+
+
+def _answered(message: Json) -> BoltResponse:
+    """Acknowledged with a message for who asked; with nothing where it follows."""
+    if not message:
+        return BoltResponse(status=HTTP_OK, body="")
+    body = json.dumps(message)
     return BoltResponse(status=HTTP_OK, body=body, headers={"content-type": "application/json"})

@@ -34,7 +34,10 @@ def test_the_manifest_has_exactly_these_scopes_events_commands_and_shortcuts() -
     told = yaml.safe_load(manifest.render())
     assert told["oauth_config"]["scopes"] == {"bot": list(methods.bot_scopes())}
     assert told["settings"]["event_subscriptions"] == {"bot_events": sorted(methods.EVENTS)}
-    assert [c["command"] for c in told["features"]["slash_commands"]] == [methods.COMMAND]
+    assert [c["command"] for c in told["features"]["slash_commands"]] == [
+        methods.COMMAND,
+        methods.RECALL_COMMAND,
+    ]
     assert {s["callback_id"]: s["name"] for s in told["features"]["shortcuts"]} == methods.SHORTCUTS
 
 

@@ -350,7 +350,7 @@ class WebApi:
 
     async def _channel_info(self, team: Team, arguments: Json) -> Json:
         channel = self._channel(team, arguments)
-        return {"channel": self._described(team, channel)}
+        return {"channel": self._described(team, channel) | {"is_member": team.bot_user in channel.members}}
 
     def _described(self, team: Team, channel: Channel) -> Json:
         return {
@@ -361,15 +361,24 @@ class WebApi:
             "is_im": channel.kind == "im",
             "is_mpim": channel.kind == "mpim",
             "is_private": channel.kind != "channel",
-            "is_archived": False,
-            "is_member": team.bot_user in channel.members,
-        }
+            "is_archived": channel.archived,
+            "is_ext_shared": channel.shared,
+            "is_shared": channel.shared,
+        } | ({"user": min(channel.members - {team.bot_user})} if channel.kind == "im" else {})
 
     async def _users_conversations(self, team: Team, arguments: Json) -> Json:
         kinds = {"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}
         wanted = {kinds[t] for t in str(arguments.get("types") or "public_channel").split(",")}
-        mine = [c for c in team.channels.values() if c.kind in wanted and team.bot_user in c.members]
+        both = {team.bot_user, str(arguments.get("user") or team.bot_user)}
+        if not both <= set(team.users):
+            raise Refused("user_not_found")
+        mine = [c for c in team.channels.values() if c.kind in wanted and both <= c.members]
+        if str(arguments.get("exclude_archived") or "").lower() in {"1", "true"}:
+            mine = [c for c in mine if not c.archived]
         start, limit = int(arguments.get("cursor") or 0), int(arguments.get("limit") or 100)
+        if limit > 999:
+            raise Refused("invalid_limit")
+        limit = min(limit, self._slack.channels_page)
         page = mine[start : start + limit]
         end = start + len(page)
         cursor = str(end) if end < len(mine) else ""
@@ -383,8 +392,20 @@ class WebApi:
         if name is None:
             raise Refused("user_not_found")
         profile = {"display_name": name, "real_name": f"{name} Example"}
+        user, guest = arguments["user"], team.guests.get(arguments["user"], "")
+        home = team.shared_users.get(user, team.id)
         return {
-            "user": {"id": arguments["user"], "team_id": team.id, "name": name.lower(), "profile": profile}
+            "user": {
+                "id": user,
+                "team_id": home,
+                "name": name.lower(),
+                "deleted": user in team.departed,
+                "tz": team.zone,
+                "is_restricted": bool(guest),
+                "is_ultra_restricted": guest == "is_ultra_restricted",
+                "profile": profile,
+            }
+            | ({} if home == team.id else {"is_stranger": False})
         }
 
     # Files.

@@ -15,6 +15,7 @@ UPDATE_TEXT_LENGTH = 4_000
 SECTION_LENGTH = 3_000
 BLOCKS = 50
 BUTTON_LENGTH = 75
+CONTEXT_ELEMENTS = 10
 VALUE_LENGTH = 2_000
 POSTS_A_SECOND = 1
 POST_BURST = 10
@@ -147,6 +148,23 @@ def check_blocks(blocks: list[Json]) -> None:
         for element in block.get("elements", ()) if block["type"] == "actions" else ():
             if len(element["text"]["text"]) > BUTTON_LENGTH or len(element.get("value", "")) > VALUE_LENGTH:
                 raise Refused("invalid_blocks")
+        if block["type"] == "context" and not 1 <= len(block["elements"]) <= CONTEXT_ELEMENTS:
+            raise Refused("invalid_blocks")
+        if block["type"] == "rich_text":
+            _check_rich_text(block)
+    actions = [e["action_id"] for b in blocks if b["type"] == "actions" for e in b["elements"]]
+    if len(set(actions)) < len(actions):
+        raise Refused("invalid_blocks", detail="an action_id twice")
+
+
+def _check_rich_text(block: Json) -> None:
+    """Sections and quotes of text and links, none of it empty."""
+    for part in block["elements"]:
+        if part["type"] not in {"rich_text_section", "rich_text_quote"} or not part["elements"]:
+            raise Refused("invalid_blocks", detail=part)
+        for element in part["elements"]:
+            if element["type"] not in {"text", "link"} or not (element.get("text") or element.get("url")):
+                raise Refused("invalid_blocks", detail=element)
 
 
 def _characters(value: Any) -> int:
@@ -156,6 +174,16 @@ def _characters(value: Any) -> int:
     if isinstance(value, dict):
         return sum(map(_characters, value.values()))
     return sum(map(_characters, value)) if isinstance(value, list) else 0
+
+
+def _texts(value: Any) -> list[str]:
+    """Every `text` in a JSON value."""
+    if isinstance(value, list):
+        return [text for each in value for text in _texts(each)]
+    if not isinstance(value, dict):
+        return []
+    own = [value["text"]] if isinstance(value.get("text"), str) else []
+    return own + [text for each in value.values() for text in _texts(each)]
 
 
 def pings(arguments: Json) -> list[str]:
@@ -170,6 +198,9 @@ def pings(arguments: Json) -> list[str]:
         b["text"] if isinstance(b.get("text"), str) else b.get("text", {}).get("text", "")
         for b in arguments.get("blocks") or []
     ]
+    for block in arguments.get("blocks") or []:
+        if block["type"] in {"context", "rich_text"}:
+            texts += _texts(block)
     for text in texts:
         found += PING.findall(text)
         found += LITERAL_PING.findall(text)

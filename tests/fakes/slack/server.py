@@ -11,7 +11,7 @@ from aiohttp import web
 from adapters.slack.methods import bot_scopes
 from tests.fakes.slack.api import WebApi, parse
 from tests.fakes.slack.delivery import Delivered, Deliveries
-from tests.fakes.slack.rules import Budgets, Limited, Refused
+from tests.fakes.slack.rules import Budgets, Limited, Refused, check_content, pings
 from tests.fakes.slack.world import Channel, Clock, Json, Team, new_id
 
 TEAM, BOT, CHANNEL, OTHER_CHANNEL, DM = "T01", "U0BOT", "C01", "C02", "D01"
@@ -45,6 +45,8 @@ class FakeSlack:
         self.teams: dict[str, Team] = {}
         self.history_page = 1000
         """Messages a page at most: 15 for distributed apps."""
+        self.channels_page = 1000
+        """Conversations a page at most."""
         self.refusing = False
         """Refuse new Socket Mode connections."""
         self.twins = True
@@ -260,6 +262,36 @@ class FakeSlack:
                     )
         raise LookupError(f"no button {action} below {ts}")
 
+    def press_alone(
+        self,
+        blocks: list[Json],
+        action: str,
+        *,
+        user: str = ALICE,
+        channel: str = CHANNEL,
+        team: str = TEAM,
+        **changed: str,
+    ) -> Delivered:
+        """Somebody presses a button of what is shown to them alone; of such a message Slack tells nothing."""
+        elements = [e for b in blocks if b["type"] == "actions" for e in b["elements"]]
+        pressed = next(e for e in elements if e["action_id"] == action)
+        told = {"type": "button", "block_id": "b1", "action_ts": self.clock.ts()}
+        return self._interact(
+            {
+                "type": "block_actions",
+                "container": {
+                    "type": "message",
+                    "message_ts": self.clock.ts(),
+                    "channel_id": channel,
+                    "is_ephemeral": True,
+                },
+                "channel": {"id": channel, "name": self.teams[team].channels[channel].name},
+                "actions": [{"action_id": action, "value": pressed["value"], **told, **changed}],
+            },
+            user,
+            team,
+        )
+
     def shortcut(
         self, callback_id: str, *, ts: str, user: str = ALICE, channel: str = CHANNEL, team: str = TEAM
     ) -> Delivered:
@@ -289,8 +321,16 @@ class FakeSlack:
         }
         return self.deliveries.send("interactive", payload)
 
-    def command(self, text: str, *, user: str = ALICE, channel: str = CHANNEL, team: str = TEAM) -> Delivered:
-        """Somebody types the slash command."""
+    def command(
+        self,
+        text: str,
+        *,
+        command: str = "/threadfly",
+        user: str = ALICE,
+        channel: str = CHANNEL,
+        team: str = TEAM,
+    ) -> Delivered:
+        """Somebody types a slash command."""
         return self.deliveries.send(
             "slash_commands",
             {
@@ -301,7 +341,7 @@ class FakeSlack:
                 "channel_name": self.teams[team].channels[channel].name or "directmessage",
                 "user_id": user,
                 "user_name": user.lower(),
-                "command": "/threadfly",
+                "command": command,
                 "text": text,
                 "api_app_id": self.app_id,
                 "is_enterprise_install": "false",
@@ -326,6 +366,22 @@ class FakeSlack:
             },
             team=team,
         )
+
+    def leave(self, user: str, *, channel: str = CHANNEL, team: str = TEAM) -> Delivered:
+        """Somebody leaves a channel, or is removed."""
+        where = self.teams[team].channels[channel]
+        where.members.discard(user)
+        kind = {"channel": "C", "group": "G"}[where.kind]
+        event: Json = {"type": "member_left_channel", "user": user, "channel": channel, "channel_type": kind}
+        return self.event(event | {"team": team, "event_ts": self.clock.ts()}, team=team)
+
+    def make_private(self, *, channel: str = CHANNEL, team: str = TEAM) -> Delivered:
+        """A public channel becomes a private one."""
+        self.teams[team].channels[channel].kind = "group"
+        ts = self.clock.ts()
+        subtype = "channel_convert_to_private"
+        event: Json = {"type": "message", "subtype": subtype, "user": ALICE, "text": "made this private"}
+        return self.event(event | {"channel": channel, "ts": ts, "event_ts": ts}, team=team)
 
     def hand(self, name: str, content: bytes, mimetype: str, *, team: str = TEAM) -> Json:
         """A file that somebody is about to share: goes into `say(files=[...])`."""
@@ -562,8 +618,17 @@ class FakeSlack:
         mimetype = team.files[file].get("mimetype", "application/octet-stream")
         return web.Response(body=team.contents[file], content_type=mimetype)
 
+    def check_answer(self, body: Json) -> None:
+        """Complain of a message for one person that Slack would refuse, or that pings."""
+        try:
+            check_content("chat.postEphemeral", body)
+        except Refused as refused:
+            self.violations.append(f"an answer: {refused.error} {refused.more}")
+        self.violations += [f"an answer would ping {ping}" for ping in pings(body)]
+
     async def _response(self, request: web.Request) -> web.Response:
         body = json.loads(await request.text())
+        self.check_answer(body)
         self.responses.append((request.match_info["id"], body))
         if sum(1 for used, _ in self.responses if used == request.match_info["id"]) > 5:
             self.violations.append("a response_url was used more than 5 times")

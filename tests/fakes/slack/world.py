@@ -21,6 +21,10 @@ class Channel:
     messages: dict[str, Json] = field(default_factory=dict)
     """By `ts`, ascending. A reply has a `thread_ts` that is not its own."""
 
+    shared: bool = False
+    """With another organisation, through Slack Connect."""
+    archived: bool = False
+
     def replies(self, thread_ts: str) -> list[Json]:
         """The thread's messages after its parent."""
         return [m for m in self.messages.values() if m.get("thread_ts") == thread_ts and m["ts"] != thread_ts]
@@ -56,6 +60,12 @@ class Team:
     contents: dict[str, bytes] = field(default_factory=dict)
     shared_users: dict[str, str] = field(default_factory=dict)
     """People of other organisations in shared channels: user to their own team."""
+    guests: dict[str, str] = field(default_factory=dict)
+    """Users to `is_restricted` or `is_ultra_restricted`."""
+    departed: set[str] = field(default_factory=set)
+    """Users whose accounts are deactivated."""
+    zone: str = "Europe/Berlin"
+    """Of everybody."""
     installed: bool = True
 
     def authored(self, channel: str) -> list[Json]:

@@ -1,0 +1,282 @@
+"""How what was found looks on Slack, and what the buttons below it say. Pure.
+
+Words of people stand in `rich_text`, where nothing is markup and nothing pings, and marks need no
+spaces around them.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from adapters.slack.content import FALLBACK_LENGTH
+from adapters.slack.events import FLAT, PLATFORM, is_direct
+from adapters.slack.markup import defused, plain
+from adapters.slack.methods import RECALL_COMMAND
+from bot.commands import recalled
+from bot.domain import SessionKey
+from bot.finding import Bookmark, Excerpt, Line, Page, Question, Shown, Side
+
+PREFIX = "threadfly_recall_"
+READ_HERE, EARLIER, LATER, BACK = "Read here", "Previous", "Next", "Back to what was found"
+OLDER, NEWER = "What came before", "What came after"
+
+VALUE_LENGTH = 2_000
+"""Characters that Slack takes in the value of a button."""
+WORDS_TO_COME_BACK = 300
+"""Longer questions are not kept in the five buttons of a page, which all count towards its length."""
+MOST_SKIPPED = 10_000
+LAST_STAMP = 32_503_680_000_000_000
+"""Microseconds until the year 3000."""
+EXCERPT_LINE = 600
+"""Characters of each of ten lines: blocks of more than about 13,000 fail."""
+TEXT_LENGTH = 2_900
+"""A section takes 3,000 characters."""
+
+Json = Mapping[str, Any]
+Blocks = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a page answers, as its buttons carry it."""
+
+    words: str
+    thread: str
+    """The thread in which it was asked."""
+    bookmark: Bookmark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """What somebody pressed: a page, or a part of a conversation (where `key` is set)."""
+
+    asked: Asked | None
+    """None: too long to be carried along."""
+    thread: str
+    channel: str = ""
+    talk: str = ""
+    side: Side | None = None
+
+
+def words_of(payload: Json) -> str | None:
+    """What a slash command asks recall; None if it asks something else."""
+    text = str(payload.get("text") or "")
+    if payload.get("command") != RECALL_COMMAND:
+        return recalled(text)
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").strip()
+
+
+def place_of(payload: Json, workspace: str, thread: str) -> SessionKey:
+    """Where a button was pressed, or a command typed: the channel as Slack tells it."""
+    container, channel = payload.get("container") or {}, payload.get("channel") or {}
+    where = container.get("channel_id") or channel.get("id") or payload.get("channel_id") or ""
+    return SessionKey(PLATFORM, workspace, where, thread)
+
+
+# Messages.
+
+
+def page_message(page: Page, question: Question, bookmark: Bookmark | None) -> dict[str, Any]:
+    """A page of hits with its buttons, for who asked."""
+    mark = bookmark or page.later
+    now = Bookmark(mark.as_of, bookmark.skip if bookmark else 0) if mark else None
+    asked = Asked(page.words, question.at.thread, now)
+    blocks: Blocks = [_section(page.lead)]
+    for number, shown in enumerate(page.found):
+        blocks += _hit(shown, asked, number)
+    blocks += _notes(page.notes)
+    turns = [(EARLIER, "earlier", page.earlier), (LATER, "later", page.later)]
+    blocks += _actions(
+        _button(label, name, _page_value(Asked(page.words, question.at.thread, to)))
+        for label, name, to in turns
+        if to is not None
+    )
+    return _message("\n".join(_as_text(page)), blocks)
+
+
+def excerpt_message(excerpt: Excerpt, pick: Pick) -> dict[str, Any]:
+    """A part of a conversation with its buttons."""
+    where = (
+        f"{'direct messages' if is_direct(excerpt.talk.key.channel) else f'<#{excerpt.talk.key.channel}>'}"
+    )
+    found = pick.side.position if pick.side and not pick.side.step else None
+    lines = [_quote([line], excerpt_length=EXCERPT_LINE, marked=found) for line in excerpt.lines]
+    blocks: Blocks = [_section(excerpt.talk.title or "A conversation"), _context(where), *lines]
+    buttons = []
+    if excerpt.older and excerpt.lines:
+        buttons.append((OLDER, "older", Side(excerpt.lines[0].position, -1)))
+    if excerpt.newer and excerpt.lines:
+        buttons.append((NEWER, "newer", Side(excerpt.lines[-1].position, 1)))
+    key = excerpt.talk.key
+    made = [
+        _button(label, name, _read_value(key, side, pick.asked, pick.thread)) for label, name, side in buttons
+    ]
+    if pick.asked is not None:
+        made.append(_button(BACK, "back", _page_value(pick.asked)))
+    blocks += _actions(iter(made))
+    text = "\n".join(f"{line.author.name}: {line.snippet.text}" for line in excerpt.lines)
+    return _message(f"{excerpt.talk.title}\n{text}", blocks)
+
+
+def _message(text: str, blocks: Blocks) -> dict[str, Any]:
+    return {"text": plain(text, FALLBACK_LENGTH), "blocks": blocks}
+
+
+def _as_text(page: Page) -> Iterator[str]:
+    """For notifications and screen readers."""
+    yield page.lead
+    for shown in page.found:
+        yield f"{shown.where}, {shown.hit.line.author.name}: {shown.hit.line.snippet.text}"
+    yield from page.notes
+
+
+def _hit(shown: Shown, asked: Asked, number: int) -> Blocks:
+    hit = shown.hit
+    more = f" · {hit.others} more in there" if hit.others else ""
+    title = hit.talk.title or "A conversation"
+    name: dict[str, Any] = {"type": "text", "text": defused(title), "style": {"bold": True}}
+    if shown.link:
+        name |= {"type": "link", "url": shown.link}
+    lines = [line for line in (hit.before, hit.line, hit.after) if line is not None]
+    carried = asked if len(asked.words) <= WORDS_TO_COME_BACK else None
+    value = _read_value(hit.talk.key, Side(hit.line.position), carried, asked.thread)
+    return [
+        {"type": "divider"},
+        {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [name]}]},
+        _context(f"{plain(shown.where, 200)} · {_moment(hit.line.sent_at)}{more}"),
+        _quote(lines, marked=hit.line.position),
+        *_actions(iter([_button(READ_HERE, f"read_{number}", value)])),
+    ]
+
+
+def _moment(time: datetime) -> str:
+    """A time, which Slack shows in the zone of who reads it."""
+    fallback = f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"<!date^{int(time.timestamp())}^{{date_short_pretty}}, {{time}}|{fallback}>"
+
+
+def _quote(lines: Sequence[Line], *, marked: int | None, excerpt_length: int | None = None) -> dict[str, Any]:
+    elements: list[dict[str, Any]] = []
+    for line in lines:
+        if elements:
+            elements.append({"type": "text", "text": "\n"})
+        elements += _line(line, marked=line.position == marked, most=excerpt_length)
+    return {"type": "rich_text", "elements": [{"type": "rich_text_quote", "elements": elements}]}
+
+
+def _line(line: Line, *, marked: bool, most: int | None) -> Iterator[dict[str, Any]]:
+    start, end = "…" if line.snippet.cut_before else "", "…" if line.snippet.cut_after else ""
+    style = {"bold": True} if marked and most else {"italic": True}
+    yield {"type": "text", "text": defused(f"{line.author.name}: {start}"), "style": style}
+    left = most or len(line.snippet.text)
+    for stretch in line.snippet.stretches:
+        text, left = stretch.text[:left], max(0, left - len(stretch.text))
+        if text:
+            bold = {"style": {"bold": True}} if stretch.marked and marked else {}
+            yield {"type": "text", "text": defused(text), **bold}
+    if end or len(line.snippet.text) > (most or len(line.snippet.text)):
+        yield {"type": "text", "text": "…"}
+
+
+def _section(text: str) -> dict[str, Any]:
+    return {"type": "section", "text": {"type": "plain_text", "text": defused(text)[:TEXT_LENGTH]}}
+
+
+def _context(mrkdwn: str) -> dict[str, Any]:
+    return {"type": "context", "elements": [{"type": "mrkdwn", "text": mrkdwn}]}
+
+
+def _notes(notes: Sequence[str]) -> Blocks:
+    elements = [{"type": "plain_text", "text": defused(note)[:TEXT_LENGTH]} for note in notes[:10]]
+    return [{"type": "context", "elements": elements}] if elements else []
+
+
+def _button(label: str, name: str, value: str) -> dict[str, Any] | None:
+    """None where what it would say is too long for Slack."""
+    if len(value.encode("utf-16-le")) // 2 > VALUE_LENGTH:
+        return None
+    text = {"type": "plain_text", "text": label}
+    return {"type": "button", "action_id": f"{PREFIX}{name}", "text": text, "value": value}
+
+
+def _actions(buttons: Iterator[dict[str, Any] | None]) -> Blocks:
+    elements = [button for button in buttons if button is not None]
+    return [{"type": "actions", "elements": elements}] if elements else []
+
+
+# What the buttons carry. Who presses is told by Slack, and the rights are theirs, whatever stands here.
+
+
+#
+# A line of JSON, and then the words as they were typed: in JSON they might get twice as long.
+
+
+def _page_value(asked: Asked) -> str:
+    return _value({}, asked.thread, asked)
+
+
+def _read_value(key: SessionKey, side: Side, asked: Asked | None, thread: str) -> str:
+    value = {"c": key.channel, "t": key.thread, "p": side.position, "d": side.step}
+    return _value(value, thread, asked)
+
+
+def _value(told: Mapping[str, Any], thread: str, asked: Asked | None) -> str:
+    mark = asked.bookmark if asked else None
+    stamp = {"a": round(mark.as_of.timestamp() * 1_000_000), "s": mark.skip} if mark else {}
+    head = json.dumps({**told, "h": thread, **stamp}, separators=(",", ":"))
+    return head if asked is None else f"{head}\n{asked.words}"
+
+
+def is_pressed(payload: Json) -> bool:
+    """Whether it is a button of recall."""
+    return any(map(_is_ours, payload.get("actions") or ()))
+
+
+def _is_ours(action: Json) -> bool:
+    return str(action.get("action_id") or "").startswith(PREFIX)
+
+
+def pressed(payload: Json) -> Pick | None:
+    """What a `block_actions` payload asks of recall; None if it is no button of recall, or a broken one."""
+    for action in filter(_is_ours, payload.get("actions") or ()):
+        try:
+            head, line_end, words = (action.get("value") or "").partition("\n")
+            return _picked(json.loads(head), words if line_end else None)
+        except (ValueError, KeyError, TypeError):
+            return None
+    return None
+
+
+def _picked(value: Any, words: str | None) -> Pick:
+    """Raises `ValueError`, `KeyError`, `TypeError`."""
+    if not isinstance(value, dict):
+        raise TypeError("no object")
+    thread = _text(value.get("h", FLAT))
+    asked = Asked(words, thread, _bookmark(value)) if words is not None else None
+    if "p" in value:
+        side = Side(_number(value["p"], LAST_STAMP), (-1, 0, 1)[int(value.get("d", 0)) + 1])
+        return Pick(asked, thread, _text(value["c"]), _text(value["t"]), side)
+    if asked is None:
+        raise ValueError("neither a page nor a conversation")
+    return Pick(asked, thread)
+
+
+def _bookmark(value: Mapping[str, Any]) -> Bookmark | None:
+    if "a" not in value:
+        return None
+    stamp = _number(value["a"], LAST_STAMP)
+    return Bookmark(datetime.fromtimestamp(stamp / 1_000_000, UTC), _number(value.get("s", 0), MOST_SKIPPED))
+
+
+def _number(value: Any, most: int) -> int:
+    if not isinstance(value, int) or not 0 <= value <= most:
+        raise ValueError("no such number")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return value
