@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.posts import Throttled
 from adapters.slack.client import Client
 from adapters.slack.errors import Refused
 from adapters.slack.markup import defused, position_of, settled, ts_of
@@ -47,14 +48,23 @@ class Stream:
     async def end(
         self, markdown: str, buttons: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]
     ) -> None:
-        """Add the rest of the whole text, and stop."""
+        """Add the rest of the whole text, and stop.
+
+        Slack lets streams be stopped more seldom than grown: where it refuses, the text is there at least.
+        """
         rest = defused(markdown)[len(self.sent) :]
         arguments: dict[str, Any] = {"metadata": metadata}
         if rest:
             arguments["markdown_text"] = rest
         if buttons:
             arguments["blocks"] = list(buttons)
-        await self._call("chat.stopStream", **arguments)
+        try:
+            await self._call("chat.stopStream", **arguments)
+        except Throttled:
+            if rest:
+                await self._call("chat.appendStream", markdown_text=rest)
+                self.sent += rest
+            raise
 
     async def _call(self, method: str, **arguments: Any) -> None:
         await self.client.call(method, channel=self.channel, ts=ts_of(self.position), **arguments)

@@ -125,11 +125,51 @@ async def test_killed(made: World, point: Point) -> None:
     assert (await made.answered(asked, 2))[:-1] == texts
 
 
-async def test_killed_in_a_native_stream(made: World) -> None:
-    root = made.slack.say("New chat", channel=DM, deliver=False, subtype="assistant_app_thread")
+async def in_the_middle_of_it(made: World) -> str:
     made.openai.answers.append(Script(text=SHORT, hold_after=4))
-    made.slack.say("how is the release?", channel=DM, thread_ts=root)
+    root = asked_directly(made)
     await made.slack.until(lambda: made.posts(root, DM), WAIT_S)
+    return root
+
+
+async def when_it_began_and_nobody_knows_of_it(made: World) -> str:
+    return await held_directly(made, made.slack.trap("chat.startStream", carried_out=True))
+
+
+async def before_it_is_stopped(made: World) -> str:
+    return await held_directly(made, made.slack.trap("chat.stopStream", carried_out=False))
+
+
+async def after_it_was_stopped(made: World) -> str:
+    return await held_directly(made, made.slack.trap("chat.stopStream", carried_out=True))
+
+
+def asked_directly(made: World) -> str:
+    """A question in a thread of Alice's direct messages; the thread."""
+    root = made.slack.say("New chat", channel=DM, deliver=False, subtype="assistant_app_thread")
+    made.slack.say("how is the release?", channel=DM, thread_ts=root)
+    return root
+
+
+async def held_directly(made: World, trap: Trap) -> str:
+    """Ask, and wait until the bot waits in the trap."""
+    made.openai.answers.append(Script(text=SHORT, delay_s=0.05))
+    root = asked_directly(made)
+    await made.slack.until(lambda: trap.reached, WAIT_S)
+    return root
+
+
+STREAMED = [
+    in_the_middle_of_it,
+    when_it_began_and_nobody_knows_of_it,
+    before_it_is_stopped,
+    after_it_was_stopped,
+]
+
+
+@pytest.mark.parametrize("point", STREAMED, ids=lambda point: point.__name__)
+async def test_killed_in_a_native_stream(made: World, point: Point) -> None:
+    root = await point(made)
     await made.kill(made.running[0])
     await made.start()
     assert await made.answered(root, channel=DM) == [SHORT]

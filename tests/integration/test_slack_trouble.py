@@ -158,6 +158,18 @@ async def test_a_told_aside_is_not_taken_for_a_part_of_a_reply(slack: FakeSlack,
     assert [read(m) for m in slack.team.authored(DM)] == ["Not so fast", "An answer"]
 
 
+async def test_a_stream_that_may_not_be_stopped_yet_shows_the_whole_text_meanwhile(
+    slack: FakeSlack, core: ScriptedCore
+) -> None:
+    slack.failures["chat.stopStream"] = ["429:0.3"]
+    core.script = Growth(slack, "One", final="One, two")
+    async with running(slack, core, streaming="native"):
+        said = await heard(slack, core, "count")
+    assert methods(slack) == ["chat.startStream", "chat.stopStream", "chat.appendStream", "chat.stopStream"]
+    (post,) = slack.thread(said.key.thread)
+    assert (read(post), buttons(post)) == ("One, two", ["threadfly_good", "threadfly_bad"])
+
+
 # What people press and type while the archive is away.
 
 
