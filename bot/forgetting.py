@@ -110,8 +110,8 @@ class ErasureStore(Protocol):
     async def finish(self, erasure: Erasure) -> None:
         """Nothing of it is left anywhere."""
 
-    async def scrub(self) -> None:
-        """Let the store's files hold no more of what was deleted, as far as it can."""
+    async def scrub(self, *, thoroughly: bool) -> None:
+        """Let the store's files hold no more of what was deleted; not thoroughly: what holds nobody up."""
 
     async def aged(self, after: int) -> Sequence[Aged]:
         """Some sessions after that id; none at the end."""
@@ -210,17 +210,32 @@ class Forgetting:
             await _tried(self.age(datetime.now(UTC)))
             await asyncio.sleep(AGE_S)
 
-    async def work(self) -> int:
-        """Erase until nothing is left to be erased; how many messages went."""
+    async def work(self, *, thoroughly: bool = False) -> int:
+        """Erase until nothing is left to be erased; how many messages went.
+
+        What people and platforms want gone is scrubbed from the store's files too, what is merely old
+        only if it is to be done `thoroughly`.
+        """
         taken = 0
         while done := await self._some():
             taken += sum(messages for _, messages in done)
-            await self._store.scrub()
+            await self._scrub(thoroughly or any(erasure.buried for erasure, _ in done))
             for erasure, messages in done:
                 await self._store.finish(erasure)
                 about = {"event": "erased", "erasure": erasure.id, "messages": messages}
                 log.info("What was to be forgotten is gone", extra=about)
         return taken
+
+    async def _scrub(self, thoroughly: bool) -> None:
+        try:
+            await self._store.scrub(thoroughly=thoroughly)
+        except StoreError as error:
+            log.warning(
+                "What was erased may still be in gaps of the archive's files until `threadfly purge` "
+                "can write them anew: %s",
+                error,
+                extra={"event": "unscrubbed"},
+            )
 
     async def _some(self) -> list[tuple[Erasure, int]]:
         """Empty what some erasures name, and how many messages each took. One scrubbing does for all."""

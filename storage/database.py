@@ -50,8 +50,11 @@ class Database(Protocol):
     async def read(self, work: Work[T]) -> T:
         """Run `work`, which only reads."""
 
-    async def scrub(self, tables: Iterable[str]) -> None:
-        """Let the files hold no more of what was deleted from `tables`, as far as the database can."""
+    async def scrub(self, tables: Iterable[str], *, thoroughly: bool = True) -> None:
+        """Let the files hold no more of what was deleted from `tables`, as far as the database can.
+
+        Not `thoroughly`: only as far as that holds nobody up.
+        """
 
     async def close(self) -> None:
         """Finish what was handed in, then let go."""
@@ -111,6 +114,7 @@ class SqliteDatabase:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="archive-read")
         self._writer = threading.Thread(target=self._write_groups, name="archive-write", daemon=True)
         self._closed = False
+        self._writing = threading.Lock()
         self._writer.start()
 
     async def write(self, work: Work[T]) -> T:
@@ -130,27 +134,34 @@ class SqliteDatabase:
         with our_errors():
             return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, work)
 
-    async def scrub(self, tables: Iterable[str]) -> None:  # noqa: ARG002  # the log is one for all
-        """Bring the write-ahead log into the file, and empty it.
+    async def scrub(self, tables: Iterable[str], *, thoroughly: bool = True) -> None:  # noqa: ARG002
+        """Write the file anew, and empty its log.
 
-        In the file itself `secure_delete` has overwritten what was deleted. Somebody who reads all the
-        while keeps the log from being emptied: then it is tried again a few times, and else left to the
-        next time.
+        `secure_delete` overwrites what is deleted where it stands, and not the copies that stay in the
+        gaps of pages when SQLite moves rows between them; only VACUUM leaves none (tried). Writers wait
+        meanwhile, some ten seconds for a gigabyte. Somebody who reads all the while keeps the log from
+        being emptied: then it is tried again a few times, and else left to the next time.
         """
         if self._closed:
             raise ArchiveUnavailable("The archive is closed.")
         with our_errors():
-            for _ in range(SCRUBS):
-                if await asyncio.get_running_loop().run_in_executor(self._readers, self._empty_log):
-                    return
+            await asyncio.get_running_loop().run_in_executor(self._readers, self._scrub, thoroughly)
 
-    def _empty_log(self) -> bool:
+    def _scrub(self, thoroughly: bool) -> None:
         connection = self._engine.raw_connection()
         try:
-            busy, _, _ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            cursor = connection.cursor()
+            if thoroughly:
+                with self._writing:
+                    cursor.execute("VACUUM")
+            for _ in range(SCRUBS):
+                busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if not busy:
+                    return
+        except sqlite3.DatabaseError as error:
+            raise ArchiveUnavailable("The archive's file could not be written anew.") from error
         finally:
             connection.close()
-        return not busy
 
     async def close(self) -> None:
         """Commit what waits, then close the file."""
@@ -172,7 +183,8 @@ class SqliteDatabase:
             try:
                 if connection is None:
                     connection = self._engine.connect().execution_options(writes=True)
-                outcomes = _commit_together(connection, group)
+                with self._writing:
+                    outcomes = _commit_together(connection, group)
             except Exception as error:  # noqa: BLE001 - whoever waits for the group gets it
                 outcomes = [error] * len(group)
                 _discard(connection)
@@ -303,7 +315,7 @@ class PostgresDatabase:
                 raise ArchiveUnavailable("The archive can't be reached. Is PostgreSQL running?") from error
         raise AssertionError("the last attempt returns or raises")
 
-    async def scrub(self, tables: Iterable[str]) -> None:
+    async def scrub(self, tables: Iterable[str], *, thoroughly: bool = True) -> None:  # noqa: ARG002
         """Free the room of deleted rows, to be overwritten; where that takes too long, autovacuum does it."""
         for table in tables:
             try:

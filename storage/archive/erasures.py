@@ -114,9 +114,9 @@ class Erasures:
         """Nothing of it is left anywhere."""
         await self._database.write(lambda c: _finish(c, erasure))
 
-    async def scrub(self) -> None:
+    async def scrub(self, *, thoroughly: bool) -> None:
         """Let the database's files hold no more of what was deleted, as far as it can."""
-        await self._database.scrub(TOUCHED)
+        await self._database.scrub(TOUCHED, thoroughly=thoroughly)
 
     async def aged(self, after: int) -> Sequence[Aged]:
         """Some sessions after that id, with when the oldest message of each was said."""

@@ -1,8 +1,10 @@
 """What people want forgotten, and what a platform removed, is gone for good, and stays away."""
 
-from collections.abc import Sequence
+import random
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -47,6 +49,7 @@ from storage.tables import (
     tombstones,
     turns,
 )
+from tests.databases import opened
 from tests.fakes.core import HeldModel, Process, Wall
 
 KEY = SessionKey("web", "w", "c", "1")
@@ -351,9 +354,9 @@ class _Dying(Erasures):
         self._step()
         await super().advance(*a)  # type: ignore[arg-type]
 
-    async def scrub(self) -> None:
+    async def finish(self, *a: object) -> None:
         self._step()
-        await super().scrub()
+        await super().finish(*a)  # type: ignore[arg-type]
 
 
 async def test_a_crash_at_any_step_is_resumed(world: World) -> None:
@@ -416,3 +419,47 @@ class TestRetention:
     def test_by_default_everything_is_kept(self) -> None:
         assert Retention(None, {}).off
         assert not Retention(None, {"web:w": 5.0}).off
+
+
+class TestFile:
+    """SQLite's files, byte by byte."""
+
+    @pytest.fixture
+    async def small(self, tmp_path: Path) -> AsyncIterator[World]:
+        async with opened(f"sqlite+aiosqlite:///{tmp_path / 'archive.db'}") as database:
+            yield World(database)
+
+    @staticmethod
+    def held(folder: Path, *secrets: str) -> list[str]:
+        """Files under `folder` that hold any of the words."""
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        return [
+            path.name
+            for path in files
+            if any(secret.encode() in path.read_bytes().lower() for secret in secrets)
+        ]
+
+    @pytest.mark.parametrize("sealed", [False, True])
+    async def test_the_words_are_in_no_file(self, small: World, tmp_path: Path, sealed: bool) -> None:
+        draw = random.Random(5)
+        for position in range(1, 400):
+            by, key = draw.choice([ANN, JOE]), draw.choice([KEY, OTHER, ELSEWHERE])
+            text = " ".join(draw.choice(WORDS) * draw.randint(1, 9) for _ in range(draw.randint(1, 60)))
+            mine = f"{text} {SECRET}{position} {text}" if by is ANN else text
+            await small.process.records.record(replace(said(position, mine, by, key), answer=False))
+        if sealed:
+            await small.database.write(lambda c: seal(c, 1))
+        assert self.held(tmp_path, SECRET, "zebrafish")
+        await small.order("forget me yes")
+        assert await small.rows(messages) > 100
+        assert self.held(tmp_path, SECRET, "zebrafish") == []
+
+    async def test_long_texts_leave_nothing_either(self, small: World, tmp_path: Path) -> None:
+        for position in range(1, 30):
+            text = f"{SECRET} " * (3 ** (position % 9))
+            await small.process.records.record(replace(said(position, text), answer=False))
+        await small.order("forget thread")
+        assert self.held(tmp_path, SECRET, "zebrafish") == []
+
+
+WORDS = ("login", "page", "decided", "tomorrow", "the", "of", "café", "日本", "foo_bar")
