@@ -123,7 +123,8 @@ def _route(request: web.Request) -> str:
 
 def _refused(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is taken, perhaps by another Threadfly; set http.port to another one (0: any)"
+        taken = f"port {port} on {host} is taken, perhaps by another Threadfly"
+        return f"{taken}; set http.port to another one (0: any)"
     if error.errno == errno.EACCES:
         return f"port {port} may not be used by this user; set http.port to one from 1024"
     if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):

@@ -39,7 +39,6 @@ from storage.tables import messages, sessions, turns
 from tests.fakes.core import HeldModel, Process
 from tests.integration.test_service import message
 
-
 POST_LENGTH = 60
 LONG = " ".join(f"rather-a-long-word-{number}" for number in range(8))
 """Three posts."""
