@@ -10,6 +10,7 @@ import discord
 from adapters.discord import buttons, events
 from adapters.discord.recent import Recent
 from adapters.discord.rest import Rest
+from adapters.posts import Throttled
 from bot.domain import SessionKey
 from bot.errors import PlatformError, PlatformForbidden, PostGone
 
@@ -133,6 +134,19 @@ class Places:
         spot = spot_of(payload)
         self._spots.put(spot.id, spot)
         return spot
+
+    async def is_gone(self, channel: int) -> bool:
+        """Whether the gateway is right that the place was deleted: False if it is there, perhaps out of sight.
+
+        What was said there is erased for good then, which is worth a call. Without an answer it is right.
+        """
+        try:
+            await self._rest.call("GET", "/channels/{channel_id}", channel_id=channel)
+        except PlatformForbidden:
+            return False
+        except (PlatformError, Throttled):
+            return True
+        return False
 
     def forget(self, channel: int) -> None:
         """The place is gone."""

@@ -224,7 +224,7 @@ class Receiver:
         """A thread or channel was deleted, with all that was said there."""
         self._places.forget(int(payload["id"]))
         spot = spot_of(payload)
-        if self._handler is not None and not spot.direct:
+        if self._handler is not None and not spot.direct and await self._places.is_gone(spot.id):
             key = spot.key("")
             await self._handler(Gone(key.platform, key.workspace, key.channel, key.thread or None))
 

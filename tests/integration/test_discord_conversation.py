@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.domain import Addressed, Deleted, Edited, Said, SessionKey
+from bot.domain import Addressed, Deleted, Edited, Gone, Said, SessionKey
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.discord_bot import Core, connected
 
@@ -292,6 +292,25 @@ async def test_an_edit_of_what_was_no_business_of_the_bot_calls_it_nowhere(
         (edited,) = await core.heard(1)
     assert isinstance(edited, Edited)
     assert edited.addressed is Addressed.ASIDE
+
+
+async def test_threads_and_channels_that_are_deleted_are_gone_and_hidden_ones_are_not(
+    fake: FakeDiscord, core: Core
+) -> None:
+    guild, ann = fake.guild(), fake.person("ann")
+    channel, hidden = fake.channel(guild, "general"), fake.channel(guild, "hidden")
+    first, second = fake.thread(channel, "first", by=ann), fake.thread(channel, "second", by=ann)
+    async with connected(fake, core):
+        fake.delete_channel(first)
+        await core.heard(1)
+        fake.deny(hidden, ["view_channel"])
+        fake.gateway.raw("CHANNEL_DELETE", fake.channel_payload(hidden))
+        fake.gateway.raw("THREAD_DELETE", fake.channel_payload(second))
+        await fake.wait(lambda: fake.rest.calls.count("GET channel") == 3)
+        fake.delete_channel(channel)
+        await core.heard(2)
+    where = ("discord", str(guild), str(channel))
+    assert core.events == [Gone(*where, str(first)), Gone(*where, None)]
 
 
 async def test_a_private_thread_is_closed(fake: FakeDiscord, core: Core) -> None:
