@@ -22,7 +22,7 @@ SIZES = (240, 160, 100, 60, 30)
 TITLE, NAME = 80, 40
 """Characters of a conversation's title, and of a person's name."""
 
-_MARKS = re.compile(r"(https?://[^\s<>()]+)|([\\*_~|`<>\[\]()#@])|\s+")
+_MARKS = re.compile(r"(https?://[^\s<>()]+)|([\\*_~|`<>\[\]()@])|\s+")
 _MENTION = re.compile(r"<([@#]\d+)(?:\|[^<>|]*)?>")
 
 
