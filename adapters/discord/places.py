@@ -136,7 +136,7 @@ class Places:
         return spot
 
     async def is_gone(self, channel: int) -> bool:
-        """Whether the gateway is right that the place was deleted: False if it is there, perhaps out of sight.
+        """Whether the gateway is right that the place was deleted; it is not if only the sight was lost.
 
         What was said there is erased for good then, which is worth a call. Without an answer it is right.
         """
