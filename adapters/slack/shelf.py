@@ -335,7 +335,7 @@ def _is_public(channel: Json) -> bool:
 
 
 def _is_shared(channel: Json) -> bool:
-    return bool(channel.get("is_ext_shared") or channel.get("is_shared") or channel.get("is_mpim"))
+    return bool(channel.get("is_ext_shared") or channel.get("is_shared"))
 
 
 def _name(channel: Json) -> str:

@@ -86,7 +86,6 @@ def draw(slack: FakeSlack, dice: random.Random) -> None:
         kind = dice.choice(["channel", "group", "mpim"])
         shared = dice.random() < 0.3
         there = {person for person in PEOPLE if dice.random() < 0.4 and person != LEFT}
-        there -= set() if shared else {STRANGER}
         there |= {BOT} if dice.random() < 0.8 else set()
         archived = dice.random() < 0.2
         slack.add_channel(
@@ -99,6 +98,8 @@ def draw(slack: FakeSlack, dice: random.Random) -> None:
 def may_read(slack: FakeSlack, user: str, channel: Channel) -> bool:
     """The rule, for one channel at a time, by somebody who sees everything."""
     if user in slack.team.departed:
+        return False
+    if user in slack.team.shared_users and not channel.shared:
         return False
     outsider = user in slack.team.guests or user in slack.team.shared_users
     return user in channel.members or (channel.kind == "channel" and not outsider)
