@@ -9,15 +9,15 @@ import pytest
 
 from adapters.discord import recall
 from adapters.discord.platform import DiscordPlatform
-from adapters.discord.posts import DIRECT_CLOSED
-from bot.domain import Author
+from adapters.discord.posts import DIRECT_CLOSED, DiscordPosts
+from bot.domain import Author, SessionKey
 from bot.recall import Recall
 from storage.hot import NoContext
 from storage.search.finder import SqlFinder
 from tests.databases import opened
 from tests.fakes.core import HeldModel, Process
 from tests.fakes.discord import FakeDiscord
-from tests.fakes.discord_bot import Marks
+from tests.fakes.discord_bot import Marks, turn_of
 
 EPHEMERAL = 64
 READS = ("view_channel", "read_message_history")
@@ -28,6 +28,7 @@ class World:
     """A guild with a public channel and one of ben's, and a whole bot in it."""
 
     fake: FakeDiscord
+    platform: DiscordPlatform
     process: Process
     guild: int
     general: int
@@ -98,7 +99,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             each.serve({"discord": platform})
         try:
             await platform.open(process.service.handle, process.service.order)
-            yield World(fake, process, guild, general, ops, ann, ben, refused)
+            yield World(fake, platform, process, guild, general, ops, ann, ben, refused)
             await platform.quiet()
             await process.settle()
         finally:
@@ -252,6 +253,35 @@ async def test_asked_with_a_mention_it_answers_by_direct_message(world: World) -
     await fake.wait(lambda: fake.answer(pressed))
     assert "➤ **Ann**: the login page is blue" in fake.answer(pressed)
     assert len(fake.messages(thread, by_bot=True)) == 1
+
+
+async def test_asked_in_words_in_a_direct_message_it_answers_there_with_all_that_one_may_read(
+    world: World,
+) -> None:
+    fake = world.fake
+    await world.ask(world.ben, world.ops, "the login secret is plum")
+    for person, sees in ((world.ann, False), (world.ben, True)):
+        dm = fake.dm(person)
+        fake.say(person, dm, "recall login")
+        (post,) = await fake.wait(lambda dm=dm: fake.messages(dm, by_bot=True))  # type: ignore[misc]  # its default
+        assert ("plum" in str(post["embeds"])) is sees
+        assert ("nothing" in str(post["embeds"])) is not sees
+
+
+async def test_what_was_found_is_no_part_of_an_answer_that_is_taken_over(world: World) -> None:
+    """A page in a direct message is a post of ours in no row, as a missing part of an answer would be."""
+    fake = world.fake
+    dm = fake.dm(world.ben)
+    await world.ask(world.ann, world.general, "the login page is blue")
+    asked = fake.say(world.ben, dm, "hello")
+    await fake.wait(lambda: "👍" in str(fake.messages(dm, by_bot=True)))
+    await world.process.settle()
+    fake.say(world.ben, dm, "recall login")
+    await fake.wait(lambda: fake.messages(dm, by_bot=True)[1:])
+    page = int(fake.messages(dm, by_bot=True)[1]["id"])
+    turn = turn_of(SessionKey("discord", "dm", str(dm), str(dm)), asked)
+    posts = DiscordPosts(world.platform._rest, world.platform._rooms, world.platform._places, turn)
+    assert page not in await posts.ours()
 
 
 async def test_where_direct_messages_are_closed_it_says_what_works(world: World) -> None:
