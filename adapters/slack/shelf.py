@@ -68,7 +68,7 @@ class Person:
     directs: tuple[str, ...] = ()
     """Their direct messages with the bot."""
     whole: bool = True
-    """False: there may be more rooms."""
+    """False: there may be more rooms. Not remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +168,12 @@ class SlackShelf:
         person = _person_of(await self._remembered(name))
         if person is None:
             person = await self._asked_about(installation, user)
-            await self._remember(name, person, changes)
+            if person.whole:
+                await self._remember(name, person, changes)
         if is_direct(here) and here not in person.directs and await self._is_theirs(installation, user, here):
             person = replace(person, directs=(*person.directs, here))
-            await self._remember(name, person, changes)
+            if person.whole:
+                await self._remember(name, person, changes)
         return person
 
     async def _asked_about(self, installation: Installation, user: str) -> Person:
@@ -220,7 +222,7 @@ class SlackShelf:
         return Town(
             at,
             {each["id"]: _name(each) for each in joined if _is_public(each)},
-            tuple(each["id"] for each in joined if not _is_public(each)),
+            tuple(each["id"] for each in joined if "is_private" in each and not _is_public(each)),
             tuple(each["id"] for each in joined),
             whole=whole,
         )

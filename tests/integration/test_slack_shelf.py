@@ -192,6 +192,16 @@ async def test_what_slack_does_not_tell_is_left_out(slack: FakeSlack, method: st
         assert OTHER_CHANNEL not in channels(found.shared, found.private)
 
 
+async def test_what_failed_once_is_asked_again(slack: FakeSlack) -> None:
+    slack.failures["users.conversations"] = ["user_not_found"]
+    async with shelf_on(slack, ManualClock()) as shelf:
+        first, second = [await asked(shelf, slack, ALICE, DM) for _ in range(2)]
+    assert first.left_out
+    assert PRIVATE not in channels(first.private)
+    assert not second.left_out
+    assert PRIVATE in channels(second.private)
+
+
 async def test_who_leaves_is_shown_nothing_from_that_moment(slack: FakeSlack) -> None:
     core = ScriptedCore()
     async with running(slack, core, cache=Memos(None, "a")) as platform:
