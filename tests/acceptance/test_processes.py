@@ -105,18 +105,15 @@ async def test_a_frozen_owner_that_wakes_up_after_another_finished_does_no_harm(
     archive = SqliteDatabase(tmp_path / "archive.db")
     await schema.migrate(archive)
     ledger = Ledger(tmp_path / "wall")
-    frozen = await start(tmp_path, "frozen", "ask")
-    await until_begun(ledger, "frozen")
-    freeze(frozen, tmp_path / "archive.db")
-    awake = await start(tmp_path, "awake", "sweep")
-    await told(awake, "answered")
-    before = ledger.entries()
-    frozen.send_signal(signal.SIGCONT)
-    await told(frozen, "rests")
+    async with running(tmp_path, "frozen", "ask") as frozen:
+        await until_begun(ledger, "frozen")
+        freeze(frozen, tmp_path / "archive.db")
+        async with running(tmp_path, "awake", "sweep") as awake:
+            await told(awake, "answered")
+            before = ledger.entries()
+            frozen.send_signal(signal.SIGCONT)
+            await told(frozen, "rests")
     assert ledger.entries() == before
-    for process in (frozen, awake):
-        process.kill()
-        await process.wait()
     (reply,) = ledger.posts().values()
     assert reply.startswith("awake says ")
     said = sa.select(messages.c.text).where(messages.c.kind == "bot")
@@ -140,17 +137,18 @@ def freeze(process: asyncio.subprocess.Process, archive: Path) -> None:
                 return
 
 
-async def start(folder: Path, owner: str, task: str) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.acceptance.frozen",
-        str(folder),
-        owner,
-        task,
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
+@contextlib.asynccontextmanager
+async def running(folder: Path, owner: str, task: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process of `frozen.py`, which does not outlive the test."""
+    words = ["-m", "tests.acceptance.frozen", str(folder), owner, task]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *words, cwd=ROOT, stdout=asyncio.subprocess.PIPE
     )
+    try:
+        yield process
+    finally:
+        process.kill()
+        await process.wait()
 
 
 async def told(process: asyncio.subprocess.Process, what: str) -> None:
