@@ -28,7 +28,7 @@ from storage.breaker import Breaker
 
 log = logging.getLogger(__name__)
 
-TIMEOUT_S = 0.25
+TIMEOUT_S = 0.5
 """Past this, a window from SQL is cheaper than waiting."""
 CONNECTIONS = 32
 """To each node; more calls than this wait for one another."""
