@@ -14,8 +14,8 @@ from bot.domain import Said, SessionKey
 
 GREETING = (
     "Hello! Mention me and I answer in a thread; in that thread just go on talking. "
-    "I keep what is said in my threads, so that I can remember it; "
-    "mention me with the word `help` to see what else I do."
+    "I keep what is said in my threads, so that I can remember it; mention me with the word `forget` "
+    "to have it taken out, or with `help` to see what else I do."
 )
 GREETING_TYPE = "threadfly_greeting"
 LOOK_BACK = 15
