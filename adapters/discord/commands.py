@@ -28,6 +28,9 @@ _PLAIN = {
     "pause": "Be quiet in this thread until somebody resumes it",
     "resume": "Answer in this thread again",
 }
+FORGOTTEN = ("thread", "me", "me yes")
+PLACELESS = frozenset({"help", "forget"})
+"""What can be used outside of threads too."""
 _COMPARED = ("name", "type", "description", "contexts", "integration_types")
 
 
@@ -63,6 +66,7 @@ def wanted(models: Sequence[str], personas: Sequence[str]) -> list[Payload]:
             [_choice("A persona from the list", personas)],
         )
     )
+    commands.append(_slash("forget", "Take away for good what I keep", [_choice("Of what", FORGOTTEN)]))
     commands.append(
         _slash(recall_command.NAME, "Find what was said; only you see the answer", recall_command.OPTIONS)
     )

@@ -110,7 +110,7 @@ class Gestures:
             return NOT_HERE
         if data.get("type", commands.SLASH) == commands.ON_MESSAGE:
             return await self._answer_this(payload, data, spot)
-        if not (spot.direct or spot.in_thread) and data["name"] != "help":
+        if not (spot.direct or spot.in_thread) and data["name"] not in commands.PLACELESS:
             return NOT_HERE
         by, groups = hooks.person(payload), _groups(payload, spot)
         order = Order(spot.key(spot.id), by, commands.words(data), groups)

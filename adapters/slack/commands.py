@@ -14,6 +14,8 @@ from adapters.slack.methods import SHORTCUTS
 from bot.domain import Author, Order, SessionKey
 
 HELP = "help"
+PLACELESS = frozenset({"", HELP, "forget", "forget me", "forget me yes"})
+"""What is about no thread."""
 NO_THREAD = (
     "I can't see from here which thread you mean: Slack has no slash commands inside threads. "
     "Mention me in the thread with the same words, or use the menu of one of its messages."
@@ -25,7 +27,7 @@ def command_order(payload: Mapping[str, Any], me: Me, name: str) -> Order | None
     """The order that a slash command gives; None where it would need a thread."""
     words = (payload.get("text") or "").strip()
     channel = payload.get("channel_id") or ""
-    if not events.is_direct(channel) and words.lower() not in {"", HELP}:
+    if not events.is_direct(channel) and " ".join(words.lower().split()) not in PLACELESS:
         return None
     by = Author(payload.get("user_id") or "", name or payload.get("user_name") or "")
     key = SessionKey(PLATFORM, me.workspace, channel, FLAT)

@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, str] = {
     "recall": "find what was said; only you see the answer",
     "model": "choose the model for this thread",
     "persona": "choose the persona for this thread",
+    "forget": "`thread` or `me`: take away for good what Threadfly keeps of it",
 }
 """What may be typed with a slash, for the desk, and what it does, for the reader."""
 _FILE_LINK = re.compile(r"/files/([\w-]{8,64})\Z")
