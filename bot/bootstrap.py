@@ -26,7 +26,7 @@ from bot.commands import Offer
 from bot.datafolder import prepare_data_folder
 from bot.errors import StoreError
 from bot.finding import Recaller, Shelf
-from bot.forgetting import Forgetting
+from bot.forgetting import Forgetting, Retention
 from bot.gate import Gate
 from bot.greeting import greeting
 from bot.lookups import Lookups
@@ -44,6 +44,7 @@ from bot.summary import Summariser
 from bot.turns import Keeper
 from bot.windows import LastReads, WindowLoader
 from storage import schema
+from storage.archive.carrying import Carrying
 from storage.archive.claims import Claimant
 from storage.archive.erasures import Erasures
 from storage.archive.passing import PassedOver
@@ -227,7 +228,7 @@ def wire_service(
         observer=observer,
     )
     recall = open_recall(database)
-    forgetting = Forgetting(Erasures(database), hot)
+    forgetting = Forgetting(Erasures(database), hot, retention(settings))
     service = Service(
         gate=gate,
         records=records,
@@ -241,6 +242,12 @@ def wire_service(
         observer=observer,
     )
     return Core(service, runner, keeper, recall, forgetting)
+
+
+def retention(settings: Settings) -> Retention:
+    """How long messages are kept."""
+    kept = settings.archive.retention
+    return Retention(kept.default, kept.places)
 
 
 def open_recall(database: Database) -> Recall:
@@ -262,6 +269,32 @@ async def open_lookup(settings: Settings) -> AsyncIterator[Lookup]:
         yield Lookup(recall, finder.everywhere)
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def open_forgetting(settings: Settings) -> AsyncIterator[Forgetting]:
+    """What erases, beside a bot that may be running."""
+    async with _beside(settings) as (database, hot):
+        yield Forgetting(Erasures(database), hot, retention(settings))
+
+
+@asynccontextmanager
+async def open_carrying(settings: Settings) -> AsyncIterator[Carrying]:
+    """What takes the archive out and in, beside a bot that may be running."""
+    async with _beside(settings) as (database, _):
+        yield Carrying(database)
+
+
+@asynccontextmanager
+async def _beside(settings: Settings) -> AsyncIterator[tuple[Database, HotContext]]:
+    """The stores of a bot that may be running."""
+    prepare_data_folder(settings.data_dir)
+    async with AsyncExitStack() as stack:
+        database = open_database(settings.archive_url)
+        stack.push_async_callback(database.close)
+        archive_id = await schema.prepare(database)
+        server = await open_dragonfly(settings, stack)
+        yield database, hot_context(settings, server, archive_id)
 
 
 async def take_stats(settings: Settings) -> Stats:

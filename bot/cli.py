@@ -1,11 +1,14 @@
 """The commands. Each imports what it needs when it runs, so that help is there at once."""
 
 import asyncio
+import contextlib
+import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
 import typer
 
@@ -14,9 +17,11 @@ from bot.errors import SettingsError, ThreadflyError
 
 if TYPE_CHECKING:
     from bot.doctor import Finding
+    from bot.domain import SessionKey
     from bot.finding import Page
     from bot.recall_table import Asker
     from bot.settings import Settings
+    from bot.sheets import Counted, Scope
 
 FAILED, WRONG_SETTINGS = 1, 2
 PIPED_WIDTH = 160
@@ -196,6 +201,166 @@ def stats(context: typer.Context) -> None:
 
     settings = _settings(context)
     show(asyncio.run(take_stats(settings)), prices(settings), None if sys.stdout.isatty() else PIPED_WIDTH)
+
+
+@app.command()
+def forget(
+    context: typer.Context,
+    user: Annotated[
+        str, typer.Option(help="All that this person said.", metavar="PLATFORM:WORKSPACE:USER")
+    ] = "",
+    session: Annotated[
+        str, typer.Option(help="All of this session.", metavar="PLATFORM:WORKSPACE:CHANNEL:THREAD")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Take away for good what somebody said in a workspace, or what was said in a session."""
+    from bot.carry import key_of
+    from bot.recall_table import asker
+
+    person, key = asker(user) if user else None, key_of(session) if session else None
+    if bool(user) == bool(session) or (person is None and key is None):
+        raise typer.BadParameter("choose one: --user slack:T1:U1, or --session slack:T1:C1:1700000000.000100")
+    if not yes:
+        typer.confirm(f"Take away for good all of {user or session}?", abort=True)
+    _told_gone(asyncio.run(_forget(_settings(context), person, key)))
+
+
+async def _forget(settings: "Settings", person: "Asker | None", key: "SessionKey | None") -> int:
+    from datetime import UTC, datetime
+
+    from bot.bootstrap import open_forgetting
+
+    async with open_forgetting(settings) as forgetting:
+        if person is not None:
+            await forgetting.forget_person(*person, datetime.now(UTC))
+        if key is not None:
+            await forgetting.forget_thread(key)
+        return await forgetting.work()
+
+
+@app.command()
+def purge(context: typer.Context) -> None:
+    """Take away for good what is older than archive.retention, now and thoroughly."""
+    _told_gone(asyncio.run(_purge(_settings(context))))
+
+
+async def _purge(settings: "Settings") -> int:
+    from datetime import UTC, datetime
+
+    from bot.bootstrap import open_forgetting
+
+    async with open_forgetting(settings) as forgetting:
+        await forgetting.age(datetime.now(UTC))
+        return await forgetting.work(thoroughly=True)
+
+
+def _told_gone(messages: int) -> None:
+    typer.echo(f"{messages:,} messages are gone." if messages != 1 else "1 message is gone.")
+
+
+class Form(StrEnum):
+    """What an export looks like."""
+
+    JSONL = "jsonl"
+    MARKDOWN = "markdown"
+    HTML = "html"
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    session: Annotated[
+        str, typer.Option(help="All of this session.", metavar="PLATFORM:WORKSPACE:CHANNEL:THREAD")
+    ] = "",
+    workspace: Annotated[str, typer.Option(help="All of this workspace.", metavar="PLATFORM:WORKSPACE")] = "",
+    form: Annotated[
+        Form, typer.Option("--format", help="jsonl can be imported again; the others are for reading.")
+    ] = Form.JSONL,
+    output: Annotated[
+        Path | None, typer.Option(help="A file; without, it is printed.", metavar="FILE")
+    ] = None,
+) -> None:
+    """Write down what was said in a session or a workspace."""
+    from bot.carry import scope_of
+
+    scope = scope_of(session, workspace)
+    if scope is None:
+        raise typer.BadParameter(
+            "choose one: --workspace slack:T1, or --session slack:T1:C1:1700000000.000100"
+        )
+    count = asyncio.run(_export(_settings(context), scope, form, output))
+    if output is not None:
+        typer.echo(f"{count:,} messages are in {output}.")
+
+
+async def _export(settings: "Settings", scope: "Scope", form: Form, output: Path | None) -> int:
+    from bot.bootstrap import open_carrying
+    from bot.carry import write_out
+    from bot.printed import PRINTERS
+
+    async with open_carrying(settings) as carrying:
+        total = await carrying.count(scope)
+        with _written(output) as to, _progress("Writing", total) as tick:
+            return await write_out(carrying, scope, PRINTERS[form](), to, tick)
+
+
+@contextlib.contextmanager
+def _written(output: Path | None) -> "Iterator[TextIO]":
+    """The file, which only its owner can read; else standard output."""
+    if output is None:
+        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # it is a text stream
+        yield sys.stdout
+        return
+    try:
+        with open(output, "w", encoding="utf-8", opener=_private) as file:  # it takes an opener
+            yield file
+    except OSError as error:
+        raise ThreadflyError(f"{output} can't be written: {error.strerror or error}") from error
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    source: Annotated[
+        Path, typer.Argument(help="What `threadfly export --format jsonl` wrote.", metavar="FILE")
+    ],
+) -> None:
+    """Take in what was exported. What is there already is passed over, and so is what was forgotten."""
+    counted = asyncio.run(_import(_settings(context), source))
+    typer.echo(f"{counted.messages:,} messages were taken in, {counted.left_out:,} were passed over.")
+
+
+async def _import(settings: "Settings", source: Path) -> "Counted":
+    from bot.bootstrap import open_carrying
+    from bot.carry import read_in
+    from bot.lines import pieces_of
+
+    async with open_carrying(settings) as carrying:
+        try:
+            with source.open(encoding="utf-8") as file, _progress("Reading", None) as tick:
+                return await read_in(carrying, pieces_of(file), tick)
+        except OSError as error:
+            raise ThreadflyError(f"{source} can't be read: {error.strerror or error}") from error
+        except UnicodeDecodeError as error:
+            raise ThreadflyError(f"{source} is no text in UTF-8") from error
+
+
+@contextlib.contextmanager
+def _progress(what: str, total: int | None) -> "Iterator[Callable[[int], None]]":
+    """A bar on standard error, if that is a terminal; to be told how many messages went by."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda count: progress.advance(task, count)
 
 
 manifest = typer.Typer(help="Print what a platform wants to know of the app.", no_args_is_help=True)

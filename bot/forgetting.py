@@ -177,14 +177,22 @@ class Forgetting:
                 held = await self._store.held_of(key.platform, key.workspace, by)
                 return words.forget_you(held.messages, held.threads)
             case Forget.ME_YES:
-                await self._store.forget_person(key.platform, key.workspace, by, at)
-                self._soon()
+                await self.forget_person(key.platform, key.workspace, by, at)
                 return words.FORGETTING_YOU
             case Forget.THREAD:
-                verdict = await self._store.forget_thread(key, upto, None if admin else by)
-                self._soon(verdict is Verdict.BEGUN)
-                return _SENTENCES[verdict]
+                return _SENTENCES[await self.forget_thread(key, upto, None if admin else by)]
         return words.FORGET_HELP
+
+    async def forget_thread(self, key: SessionKey, upto: int | None = None, by: str | None = None) -> Verdict:
+        """Forget a thread up to `upto` (None: up to now), if `by` started it; None may anyway."""
+        verdict = await self._store.forget_thread(key, upto, by)
+        self._soon(verdict is Verdict.BEGUN)
+        return verdict
+
+    async def forget_person(self, platform: str, workspace: str, person: str, before: datetime) -> None:
+        """Forget what somebody said in a workspace."""
+        await self._store.forget_person(platform, workspace, person, before)
+        self._soon()
 
     def _soon(self, wanted: bool = True) -> bool:
         if wanted:

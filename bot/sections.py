@@ -3,6 +3,7 @@
 Each field's description says what is allowed, and ends up in the sentence about a wrong value.
 """
 
+import contextlib
 import json
 import re
 from typing import Annotated, Literal
@@ -32,8 +33,21 @@ def _listed(value: object) -> object:
     return [word for word in (word.strip() for word in value.split(",")) if word]
 
 
+def _mapped(value: object) -> object:
+    """Names and values as a variable holds them: JSON. Anything else is left for pydantic to refuse."""
+    if not isinstance(value, str):
+        return value
+    with contextlib.suppress(ValueError):
+        return json.loads(value)
+    return value
+
+
 def _automatic(value: object) -> object:
     return None if isinstance(value, str) and value.strip().lower() == "auto" else value
+
+
+def _for_ever(value: object) -> object:
+    return None if isinstance(value, str) and value.strip().lower() == "forever" else _seconds(value)
 
 
 def _fenced(value: str, fence: str) -> str:
@@ -41,6 +55,9 @@ def _fenced(value: str, fence: str) -> str:
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds)]
+Age = Annotated[Annotated[float, Field(ge=3600)] | None, BeforeValidator(_for_ever)]
+"""None stands for `forever`."""
+PlaceName = Annotated[str, StringConstraints(pattern=r"^(slack|discord|web):[^:\s]+(:[^:\s]+)?$")]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 Numbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], NoDecode, BeforeValidator(_listed)]
 Rate = Annotated[str, StringConstraints(pattern=r"^(none|[1-9]\d*/(second|minute|hour|day))$")]
@@ -108,6 +125,15 @@ class Hot(Section):
     window: int = Field(100, ge=1, le=10_000, description="a number of messages, 1 to 10000")
 
 
+class Retention(Section):
+    """How long messages are kept."""
+
+    default: Age = Field(None, description="forever, or a time from 1h, in seconds or like 12h, 90d")
+    places: Annotated[dict[PlaceName, Age], NoDecode, BeforeValidator(_mapped)] = Field(
+        {}, description="names like slack:T123 or slack:T123:C456, each with forever or a time like 90d"
+    )
+
+
 class Archive(Section):
     """Where every message is kept."""
 
@@ -117,6 +143,7 @@ class Archive(Section):
         repr=False,
         description="sqlite (a file under data_dir), sqlite:///a/file, or an address like postgresql://...",
     )
+    retention: Retention = Retention()
 
 
 class Price(Section):

@@ -401,3 +401,22 @@ def test_no_secret_is_in_what_settings_print(folder: Path, monkeypatch: pytest.M
     monkeypatch.setenv("THREADFLY__ARCHIVE__URL", "postgresql://u:sesame@h/d")
     settings = load_settings()
     assert "sesame" not in f"{settings!r} {settings} {settings.credentials!r}"
+
+
+def test_messages_are_kept_for_ever_unless_a_time_is_set(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert load_settings().archive.retention.default is None
+    write(folder, "archive: {retention: {default: 90d, places: {'slack:T1': 1d, 'slack:T1:C1': forever}}}")
+    retention = load_settings().archive.retention
+    assert (retention.default, retention.places) == (7_776_000, {"slack:T1": 86_400, "slack:T1:C1": None})
+    monkeypatch.setenv("THREADFLY__ARCHIVE__RETENTION__PLACES", '{"discord:1": "2d"}')
+    assert load_settings().archive.retention.places == {"discord:1": 172_800}
+
+
+@pytest.mark.parametrize(
+    "wrong", ["{default: soon}", "{default: 5m}", "{places: {nowhere: 90d}}", "{places: {'slack:T1': never}}"]
+)
+def test_a_time_to_keep_that_is_none_is_complained_about(folder: Path, wrong: str) -> None:
+    write(folder, f"archive: {{retention: {wrong}}}")
+    assert "archive.retention" in complaint()

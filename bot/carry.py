@@ -1,0 +1,111 @@
+"""`threadfly export` and `threadfly import`: pieces go by in a stream, however many there are."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Protocol, TextIO
+
+from bot.cleaning import clean_message
+from bot.domain import SessionKey
+from bot.errors import ThreadflyError
+from bot.printed import Printer
+from bot.sheets import Absence, Answered, Counted, Entry, Piece, Scope, Sheet
+
+TOGETHER = 100
+"""Messages that are taken in by one transaction."""
+
+Tick = Callable[[int], None]
+"""Told how many messages have just gone by."""
+
+
+class Carrier(Protocol):
+    """Where pieces come from and go to."""
+
+    async def count(self, scope: Scope) -> int:
+        """How many messages there are."""
+
+    def out(self, scope: Scope) -> AsyncIterator[Piece]:
+        """Every piece."""
+
+    async def take_in(
+        self, sheet: Sheet, entries: Sequence[Entry], answered: Sequence[Answered] = ()
+    ) -> Counted:
+        """Archive what is not there yet and may be."""
+
+    async def keep_away(self, absences: Sequence[Absence]) -> None:
+        """Take over what must not come back."""
+
+
+def scope_of(session: str, workspace: str) -> Scope | None:
+    """What `--session` or `--workspace` name; None unless it is just one of them, and well formed."""
+    named, count = (session, 4) if session else (workspace, 2)
+    found = tuple(named.split(":"))
+    if bool(session) == bool(workspace) or len(found) != count or not all(found):
+        return None
+    return Scope(*found)
+
+
+def key_of(text: str) -> SessionKey | None:
+    """A session's key as it is written in exports and logs; None if it is none."""
+    scope = scope_of(text, "")
+    return SessionKey(*scope) if scope else None
+
+
+async def write_out(carrier: Carrier, scope: Scope, printer: Printer, to: TextIO, tick: Tick) -> int:
+    """Write what there is; how many messages."""
+    to.write(printer.before())
+    count = 0
+    async for piece in carrier.out(scope):
+        to.write(printer.piece(piece))
+        if isinstance(piece, Entry):
+            count += 1
+            tick(1)
+    to.write(printer.after())
+    return count
+
+
+async def read_in(carrier: Carrier, pieces: Iterable[Piece], tick: Tick) -> Counted:
+    """Take in what there is."""
+    basket = _Basket(carrier, tick)
+    for piece in pieces:
+        await basket.put(piece)
+    await basket.empty()
+    return basket.counted
+
+
+class _Basket:
+    """What is taken in together next: some of one session, or some of what must not come back."""
+
+    def __init__(self, carrier: Carrier, tick: Tick) -> None:
+        self._carrier = carrier
+        self._tick = tick
+        self._sheet: Sheet | None = None
+        self._entries: list[Entry] = []
+        self._answered: list[Answered] = []
+        self._absences: list[Absence] = []
+        self.counted = Counted(0, 0)
+
+    async def put(self, piece: Piece) -> None:
+        match piece:
+            case Absence():
+                self._absences.append(piece)
+            case Sheet():
+                await self.empty()
+                self._sheet = piece
+            case Entry():
+                self._entries.append(Entry(clean_message(piece.message), piece.gesture))
+            case Answered():
+                self._answered.append(piece)
+        if max(len(self._entries), len(self._answered), len(self._absences)) >= TOGETHER:
+            await self.empty()
+
+    async def empty(self) -> None:
+        if self._absences:
+            await self._carrier.keep_away(self._absences)
+        if self._entries or self._answered:
+            if self._sheet is None:
+                raise ThreadflyError("there are messages before any session: this is no whole file")
+            more = await self._carrier.take_in(self._sheet, self._entries, self._answered)
+            self.counted = Counted(
+                self.counted.messages + more.messages, self.counted.left_out + more.left_out
+            )
+            self._tick(len(self._entries))
+        self._entries, self._answered, self._absences = [], [], []
