@@ -139,7 +139,7 @@ class SqliteDatabase:
 
         `secure_delete` overwrites what is deleted where it stands, and not the copies that stay in the
         gaps of pages when SQLite moves rows between them; only VACUUM leaves none (tried). Writers wait
-        meanwhile, some ten seconds for a gigabyte. Somebody who reads all the while keeps the log from
+        meanwhile, some seconds for a gigabyte. Somebody who reads all the while keeps the log from
         being emptied: then it is tried again a few times, and else left to the next time.
         """
         if self._closed:
