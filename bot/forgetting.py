@@ -295,5 +295,5 @@ async def _tried(work: Coroutine[None, None, object]) -> None:
     """Do it; what could not be done now is done another time."""
     try:
         await work
-    except StoreError as error:
-        log.warning("Forgetting goes on later: %s", error, extra={"event": "forgetting.waits"})
+    except Exception as error:  # noqa: BLE001 - without this loop nothing would ever be forgotten again
+        log.warning("Forgetting goes on later: %s", type(error).__name__, extra={"event": "forgetting.waits"})

@@ -247,7 +247,9 @@ def _aged(c: sa.Connection, after: int) -> Sequence[Aged]:
 
 
 def _age_out(c: sa.Connection, session_id: int, before: datetime) -> None:
-    session = c.execute(LOCK_SESSION_BY_ID, {"session": session_id}).one()
+    session = c.execute(LOCK_SESSION_BY_ID, {"session": session_id}).first()
+    if session is None:
+        return
     query = sa.select(sa.func.max(messages.c.position)).where(
         messages.c.session_id == session_id, messages.c.sent_at < before
     )

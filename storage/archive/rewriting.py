@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from bot.domain import Addressed, Deleted, Edited, Message, Speaker
 from storage.archive.searchable import found_by, let_find, let_find_no_more
-from storage.archive.sessions import is_buried, make_session, message_at
+from storage.archive.sessions import is_buried, make_session, message_at, unmake_session
 from storage.archive.statements import (
     BURY,
     LOCK_SESSION,
@@ -82,6 +82,8 @@ def rewrite(c: sa.Connection, edited: Edited, found: Findable) -> bool:
         added = insert_message(c, session, edited.key, new, found)
         if added:
             _changed_at(c, session.id, new.position, added=1)
+        elif not session.version:
+            unmake_session(c, session.id)
         return added
     if not _supersedes(new, old):
         return False

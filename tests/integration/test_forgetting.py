@@ -16,6 +16,7 @@ from bot.domain import (
     Author,
     Block,
     Button,
+    Edited,
     Gone,
     History,
     Message,
@@ -255,6 +256,16 @@ async def test_nothing_that_somebody_said_before_comes_back(world: World) -> Non
     await world.say(said(1, f"the {SECRET}"), said(5, f"late {SECRET}"), said(6, f"late {SECRET}", key=OTHER))
     await world.say(said(9_000_000, "how are you?", JOE, ELSEWHERE))
     assert sorted(await world.texts(ELSEWHERE)) == ["answer 1", "how are you?"]
+    assert await world.holds(SECRET) == []
+    assert await world.process.windows.facts(OTHER) is None
+
+
+async def test_an_edit_of_what_was_forgotten_brings_nothing_back(world: World) -> None:
+    await world.say(said(1, "hello"))
+    await world.order("forget me yes")
+    edited = replace(message(3, f"the {SECRET}"), edited_at=T0 + timedelta(days=1))
+    for key in (KEY, OTHER):
+        assert await world.process.service.handle(Edited(key, edited, Addressed.MENTION)) is Receipt.IGNORED
     assert await world.holds(SECRET) == []
     assert await world.process.windows.facts(OTHER) is None
 
