@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bot.finding import Page
     from bot.recall_table import Asker
     from bot.settings import Settings
-    from bot.sheets import Counted, Scope
+    from bot.sheets import Counted, Piece, Scope
 
 FAILED, WRONG_SETTINGS = 1, 2
 PIPED_WIDTH = 160
@@ -327,27 +327,48 @@ def _private(path: str, flags: int) -> int:
 def import_(
     context: typer.Context,
     source: Annotated[
-        Path, typer.Argument(help="What `threadfly export --format jsonl` wrote.", metavar="FILE")
+        Path,
+        typer.Argument(
+            help="What `threadfly export --format jsonl` wrote; or Slack's own export, a zip or a folder.",
+            metavar="FILE",
+        ),
     ],
+    workspace: Annotated[
+        str, typer.Option(help="Slack's own export: the workspace's id, if not as its users say.")
+    ] = "",
 ) -> None:
     """Take in what was exported. What is there already is passed over, and so is what was forgotten."""
-    counted = asyncio.run(_import(_settings(context), source))
+    counted = asyncio.run(_import(_settings(context), source, workspace))
     typer.echo(f"{counted.messages:,} messages were taken in, {counted.left_out:,} were passed over.")
 
 
-async def _import(settings: "Settings", source: Path) -> "Counted":
+async def _import(settings: "Settings", source: Path, workspace: str) -> "Counted":
     from bot.bootstrap import open_carrying
     from bot.carry import read_in
-    from bot.lines import pieces_of
 
     async with open_carrying(settings) as carrying:
-        try:
-            with source.open(encoding="utf-8") as file, _progress("Reading", None) as tick:
-                return await read_in(carrying, pieces_of(file), tick)
-        except OSError as error:
-            raise ThreadflyError(f"{source} can't be read: {error.strerror or error}") from error
-        except UnicodeDecodeError as error:
-            raise ThreadflyError(f"{source} is no text in UTF-8") from error
+        with _read(source, workspace) as pieces, _progress("Reading", None) as tick:
+            return await read_in(carrying, pieces, tick)
+
+
+@contextlib.contextmanager
+def _read(source: Path, workspace: str) -> "Iterator[Iterator[Piece]]":
+    """What a file says, as it is read."""
+    import zipfile
+
+    from adapters.slack import exported
+    from bot import lines
+
+    try:
+        if source.is_dir() or zipfile.is_zipfile(source):
+            yield exported.pieces_of(source, workspace)
+            return
+        with source.open(encoding="utf-8") as file:
+            yield lines.pieces_of(file)
+    except OSError as error:
+        raise ThreadflyError(f"{source} can't be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise ThreadflyError(f"{source} is no text in UTF-8") from error
 
 
 @contextlib.contextmanager

@@ -52,15 +52,6 @@ def pieces_of(lines: Iterable[str]) -> Iterator[Piece]:
             yield _piece(told, number)
 
 
-def is_ours(line: str) -> bool:
-    """Whether a file that begins with `line` is an export of ours."""
-    try:
-        told = json.loads(line)
-    except ValueError:
-        return False
-    return isinstance(told, dict) and told.get("threadfly") == HEAD["threadfly"]
-
-
 def _object(line: str, number: int) -> dict[str, Any]:
     if not line.strip():
         return {}
