@@ -432,6 +432,14 @@ class TestRetention:
         assert not Retention(None, {"web:w": 5.0}).off
 
 
+async def test_the_files_can_be_scrubbed_at_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    await world.say(said(1, "hello"))
+    await world.order("forget me yes")
+    assert not [
+        record for record in caplog.records if getattr(record, "event", "") in {"unscrubbed", "unvacuumed"}
+    ]
+
+
 class TestFile:
     """SQLite's files, byte by byte."""
 
