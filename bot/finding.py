@@ -36,6 +36,8 @@ class Readable:
     """Some places could not be judged, and are in neither."""
     zone: str = ""
     """The asker's time zone by its IANA name; "" where the platform tells none."""
+    outsiders: bool = False
+    """Where it is asked people of elsewhere may read along, to whom the shared places are closed."""
 
 
 class Known(Protocol):

@@ -147,6 +147,18 @@ def shown_at(readable: Readable, at: SessionKey) -> dict[Place, str]:
     return {**readable.shared, **here}
 
 
+def open_to_all(readable: Readable, at: SessionKey) -> dict[Place, str]:
+    """What of it everybody at `at` may open, so that it may be shown there to all; with names.
+
+    In a direct message nobody else reads along. Elsewhere it is the place itself, and what the
+    workspace shares unless people of elsewhere are there.
+    """
+    shown = shown_at(readable, at)
+    if readable.direct or not readable.outsiders:
+        return shown
+    return {place: name for place, name in shown.items() if _is_here(place, at)}
+
+
 def _is_here(place: Place, at: SessionKey) -> bool:
     return place[:3] == (at.platform, at.workspace, at.channel) and place.thread in {"", at.thread}
 

@@ -81,6 +81,8 @@ class Town:
     closed: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
     """Those that the bot is in: only of these Slack tells who else is."""
+    own: tuple[str, ...] = ()
+    """Those of them that no other workspace shares."""
     gone: tuple[str, ...] = ()
     """The bot is not told about them."""
     whole: bool = True
@@ -224,6 +226,7 @@ class SlackShelf:
             {each["id"]: _name(each) for each in joined if _is_public(each)},
             tuple(each["id"] for each in joined if "is_private" in each and not _is_public(each)),
             tuple(each["id"] for each in joined),
+            tuple(each["id"] for each in joined if not _has_outsiders(each)),
             whole=whole,
         )
 
@@ -305,6 +308,7 @@ def readable(person: Person, town: Town, known: Collection[str], at: SessionKey)
         private={_place(at, each): person.rooms[each] for each in rooms - set(town.public)}
         | {_place(at, each): DIRECT_NAME for each in person.directs},
         direct=at.channel in person.directs,
+        outsiders=at.channel not in town.own,
         left_out=bool(unjudged or unlisted or channels & set(town.gone)) or unsure,
         zone=person.zone,
     )
@@ -340,6 +344,11 @@ def _is_shared(channel: Json) -> bool:
     return bool(channel.get("is_ext_shared") or channel.get("is_shared"))
 
 
+def _has_outsiders(channel: Json) -> bool:
+    """Whether people of another workspace may be there, of the same organisation too."""
+    return _is_shared(channel) or bool(channel.get("is_org_shared"))
+
+
 def _name(channel: Json) -> str:
     return GROUP_NAME if channel.get("is_mpim") else f"#{channel.get('name') or channel.get('id')}"
 
@@ -362,6 +371,6 @@ def _person_of(told: dict[str, Any]) -> Person | None:
 
 def _town_of(told: dict[str, Any]) -> Town | None:
     try:
-        return Town(**{**told, **{each: tuple(told[each]) for each in ("closed", "joined", "gone")}})
+        return Town(**{**told, **{each: tuple(told[each]) for each in ("closed", "joined", "own", "gone")}})
     except (KeyError, TypeError):
         return None

@@ -17,12 +17,15 @@ class Library(Shelf):
     """Channels that are direct messages with the bot."""
     left_out: bool = False
     zone: str = ""
+    outsiders: frozenset[str] = frozenset()
+    """Channels in which people of another workspace are too."""
 
     async def places(self, asker: Author, at: SessionKey, known: Known) -> Readable:
         own: Mapping[Place, str] = {
             place: f"#{place.channel}" for place, readers in self.private.items() if asker.id in readers
         }
-        return Readable(self.shared, own, at.channel in self.directs, self.left_out, self.zone)
+        direct, outsiders = at.channel in self.directs, at.channel in self.outsiders
+        return Readable(self.shared, own, direct, self.left_out, self.zone, outsiders)
 
     async def link(self, key: SessionKey, position: int) -> str:
         return f"link:{key.channel}/{key.thread}/{position}"

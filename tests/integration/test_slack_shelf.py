@@ -233,3 +233,11 @@ async def test_every_message_has_its_permalink(slack: FakeSlack) -> None:
     assert first == "https://t01.slack.com/archives/C01/p1700000000000100"
     assert reply == "https://t01.slack.com/archives/C01/p1700000001000200?thread_ts=1700000000.000100&cid=C01"
     assert flat == "https://t01.slack.com/archives/D01/p1700000001000200"
+
+
+async def test_where_people_of_another_workspace_are_is_told(slack: FakeSlack) -> None:
+    slack.add_channel(slack.team, Channel("C0SHARED", "with-them", "channel", {ALICE, BOT}, shared=True))
+    async with shelf_on(slack, ManualClock()) as shelf:
+        assert not (await asked(shelf, slack, at=CHANNEL)).outsiders
+        assert not (await asked(shelf, slack, at=PRIVATE)).outsiders
+        assert (await asked(shelf, slack, at="C0SHARED")).outsiders
