@@ -66,8 +66,8 @@ def below(showing: Showing, asked: int, thread: str) -> list[Payload]:
 
 def mark_of(message: Payload) -> Mark | None:
     """What the buttons of a post say; None for a post without buttons of ours."""
-    for row in message.get("components", ()):
-        for component in row.get("components", ()):
-            if mark := read(component.get("custom_id", "")):
+    for row in message.get("components") or ():
+        for component in row.get("components") or ():
+            if mark := read(component.get("custom_id") or ""):
                 return mark
     return None

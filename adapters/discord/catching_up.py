@@ -176,9 +176,11 @@ class CatchingUp:
             spot = self._places.cached(place.id, guild.id)
             if spot is None or isinstance(place, discord.CategoryChannel):
                 continue
-            rights = place.permissions_for(guild.me)
-            if rights.view_channel and rights.read_message_history:
+            if self._may_read(spot):
                 yield spot, place.last_message_id or place.id
+
+    def _may_read(self, spot: Spot) -> bool:
+        return all(self._places.may(spot, right) for right in ("view_channel", "read_message_history"))
 
     async def _look_through_unseen(self, guilds: Sequence[discord.Guild]) -> bool:
         unseen, self._unseen = self._unseen, set()
@@ -197,8 +199,8 @@ class CatchingUp:
         for channel in guild.channels:
             if not isinstance(channel, discord.TextChannel | discord.ForumChannel):
                 continue
-            rights = channel.permissions_for(guild.me)
-            if rights.view_channel and rights.read_message_history:
+            spot = self._places.cached(channel.id, guild.id)
+            if spot is not None and self._may_read(spot):
                 done &= await self._look_through_one(guild, channel, marks)
         return done
 
@@ -213,9 +215,7 @@ class CatchingUp:
         since = marks.get(mark)
         if since is not None:
             moved = {
-                thread["id"]: Behind(
-                    str(guild.id), self._places.learn({"guild_id": str(guild.id), **thread}), after
-                )
+                thread["id"]: Behind(str(guild.id), self._places.learn(thread, guild.id), after)
                 async for thread in self._archived(channel, since)
                 if int(thread.get("last_message_id") or 0) > (after := marks.get(thread["id"], since))
             }
@@ -298,6 +298,7 @@ class CatchingUp:
                 query={"after": after, "limit": PAGE},
                 channel_id=behind.spot.id,
             )
+            page = [payload for payload in page if int(payload["id"]) > after]
             for payload in sorted(page, key=lambda message: int(message["id"])):
                 if behind.spot.guild is not None:
                     payload["guild_id"] = behind.workspace

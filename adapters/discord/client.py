@@ -16,10 +16,10 @@ import discord.shard
 from discord.backoff import ExponentialBackoff
 from discord.gateway import KeepAliveHandler
 
-from adapters.discord import addresses
-from adapters.discord.rest import Rest, TokenRefused, our_errors
+from adapters.discord import addresses, leniency
+from adapters.discord.rest import Refused, Rest, TokenRefused, our_errors
 from adapters.posts import Throttled
-from bot.errors import PlatformError, PlatformForbidden
+from bot.errors import PlatformError, PlatformForbidden, PlatformUnavailable, PostGone
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,8 @@ RECONNECT_S = 60.0
 """Longest pause of discord.py's between two tries to connect: its own grow to 17 minutes."""
 STEADY_S = 600.0
 """A connection that lasted so long was a good one: the next pause is short again."""
+NO_LIMIT = 1_000
+"""Identifies a day, where nobody tells how many are left."""
 RESERVE = 10
 """Identifies of the day that are left alone: past the last one Discord resets the token."""
 FIRST_TRY_S = 30.0
@@ -106,12 +108,13 @@ class Identifies:
     async def _budget(self) -> None:
         while True:
             try:
-                limit = (await self._rest.call("GET", "/gateway/bot"))["session_start_limit"]
+                told = await self._rest.call("GET", "/gateway/bot")
             except (PlatformError, Throttled):
                 return
-            if limit["remaining"] > RESERVE or limit["total"] <= RESERVE:
+            limit = told.get("session_start_limit") or {}
+            if limit.get("remaining", NO_LIMIT) > RESERVE or limit.get("total", NO_LIMIT) <= RESERVE:
                 return
-            wait = min(LONGEST_PAUSE_S, limit["reset_after"] / 1000)
+            wait = min(LONGEST_PAUSE_S, limit.get("reset_after", 0) / 1000 or LONGEST_PAUSE_S)
             log.error(
                 "No new Discord session until %d s from now: the day's are used up.",
                 wait,
@@ -137,6 +140,12 @@ class _Ears(discord.Client):
     """What both kinds of discord.py's client do for us; comes before them."""
 
     supervisor: "Gateway"
+
+    async def application_info(self) -> discord.AppInfo:
+        """As discord.py's, which asks where not every server answers."""
+        rest = self.supervisor.rest
+        owner = {"id": str(rest.me)}
+        return discord.AppInfo(self._connection, leniency.application(rest.about, owner))  # type: ignore[arg-type]
 
     async def before_identify_hook(
         self,
@@ -220,7 +229,7 @@ class Gateway:
         heartbeat_timeout_s: float = 60.0,
         guild_ready_s: float = 2.0,
     ) -> None:
-        self._rest = rest
+        self.rest = rest
         self._token = token
         self.heard = heard
         self.begun = began
@@ -340,9 +349,9 @@ class Gateway:
 
     async def _listen(self) -> None:
         """One client, until something ends it."""
-        told = await self._rest.call("GET", "/gateway/bot")
-        addresses.use_gateway(told["url"])
-        count = self._shard_count or int(told["shards"])
+        url, shards = await self._told()
+        addresses.use_gateway(url)
+        count = self._shard_count or shards
         ids = self._shard_ids or tuple(range(count))
         self._wanted = ids
         client = self._client(ids, count)
@@ -355,6 +364,21 @@ class Gateway:
             with contextlib.suppress(Exception):
                 await client.close()
             await stop_hearts(client)
+
+    async def _told(self) -> tuple[str, int]:
+        """The gateway's address, and how many shards are recommended."""
+        try:
+            told = await self.rest.call("GET", "/gateway/bot")
+        except (PostGone, Refused):
+            told = await self._told_to_all()
+        return told["url"], int(told.get("shards") or 1)
+
+    async def _told_to_all(self) -> dict[str, Any]:
+        try:
+            told: dict[str, Any] = await self.rest.call("GET", "/gateway")
+        except (PostGone, Refused) as error:
+            raise PlatformUnavailable("Discord does not tell the gateway's address") from error
+        return told
 
     def _client(self, ids: tuple[int, ...], count: int) -> discord.Client:
         options: dict[str, Any] = {
@@ -373,4 +397,5 @@ class Gateway:
         one, many = len(ids) == 1, list(ids)
         client = _One(shard_id=ids[0], **options) if one else _Many(shard_ids=many, **options)
         client.supervisor = self
+        leniency.parse_leniently(client._connection.parsers)
         return client

@@ -52,7 +52,7 @@ async def examine(token: str, api_url: str) -> AsyncIterator[Finding]:
 
 
 async def _intents(rest: Rest) -> AsyncIterator[Finding]:
-    flags = int((await rest.call("GET", "/oauth2/applications/@me")).get("flags") or 0)
+    flags = int(rest.about.get("flags") or 0)
     on = bool(flags & CONTENT_ALLOWED)
     yield Finding(
         "Discord: message content intent",
@@ -64,12 +64,13 @@ async def _intents(rest: Rest) -> AsyncIterator[Finding]:
 
 async def _identifies(rest: Rest) -> AsyncIterator[Finding]:
     told = await rest.call("GET", "/gateway/bot")
-    limit = told["session_start_limit"]
-    left = limit["remaining"]
+    limit = told.get("session_start_limit") or {}
+    left = limit.get("remaining", 1)
+    left_of = f", {left} of {limit['total']} sessions left today" if "total" in limit else ""
     yield Finding(
         "Discord: gateway",
         left > 0,
-        f"{told['shards']} shards recommended, {left} of {limit['total']} sessions left today",
+        f"{told.get('shards', 1)} shards recommended{left_of}",
         "" if left else "Wait until tomorrow: something opened sessions in a loop.",
     )
 

@@ -5,7 +5,7 @@ Payloads are those of https://docs.discord.com/developers/resources/message, as 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,9 +18,16 @@ EPOCH_MS = 1_420_070_400_000
 """Discord's own epoch: the first millisecond of 2015."""
 DEFAULT, REPLY, STARTER = 0, 19, 21
 """Message types: ordinary ones, and the marker that stands for a thread's starter message."""
+RICH = "rich"
+"""Type of an embed that a program wrote; others stand for a link."""
+TEXT_DISPLAY = 10
+"""Type of a component that is text."""
 TOLD = (DEFAULT, REPLY)
 """Every other type is noise: joins, pins, boosts, created threads, our own command answers."""
 
+_CODE = re.compile(r"(`{1,3}).+?\1", re.DOTALL)
+"""Code, in which Discord takes nothing for a mention."""
+_NAMED = re.compile(r"(?<!\\)<@[!&]?(\d+)>")
 _USER = re.compile(r"<@!?(\d+)>")
 _ROLE = re.compile(r"<@&(\d+)>")
 _CHANNEL = re.compile(r"<#(\d+)>")
@@ -65,7 +72,7 @@ def author(payload: Payload, bot: Bot) -> Author:
     user = payload["author"]
     if int(user["id"]) == bot.id:
         kind = Speaker.BOT
-    elif user.get("bot") or payload.get("webhook_id"):
+    elif user.get("bot") or user.get("system") or payload.get("webhook_id"):
         kind = Speaker.OTHER_BOT
     else:
         kind = Speaker.PERSON
@@ -92,12 +99,25 @@ def replies_to(payload: Payload) -> Payload | None:
 
 def names_bot(payload: Payload, bot: Bot) -> bool:
     """It mentions the bot or its own role, or replies to one of its messages; @everyone does not count."""
-    if any(int(user["id"]) == bot.id for user in payload.get("mentions", ())):
+    if any(int(user["id"]) == bot.id for user in payload.get("mentions") or ()):
         return True
-    if bot.role is not None and str(bot.role) in payload.get("mention_roles", ()):
+    if bot.role is not None and str(bot.role) in (payload.get("mention_roles") or ()):
+        return True
+    if str(bot.id) in _named(payload) or str(bot.role) in _named(payload):
         return True
     target = replies_to(payload)
-    return target is not None and int(target["author"]["id"]) == bot.id
+    return target is not None and author_id(target) == bot.id
+
+
+def author_id(payload: Payload) -> int:
+    """Who wrote a message; 0 where that is not told."""
+    return int((payload.get("author") or {}).get("id") or 0)
+
+
+def _named(payload: Payload) -> frozenset[str]:
+    """Ids of people and roles that the text names: not everybody who sends a text says whom it names."""
+    content = payload.get("content") or ""
+    return frozenset(_NAMED.findall(_CODE.sub("", content))) if "<@" in content else frozenset()
 
 
 def addressed(payload: Payload, bot: Bot, *, direct: bool, in_thread: bool) -> Addressed | None:
@@ -113,10 +133,10 @@ def addressed(payload: Payload, bot: Bot, *, direct: bool, in_thread: bool) -> A
 
 def _names_others(payload: Payload) -> bool:
     me = payload["author"]["id"]
-    people = {user["id"] for user in payload.get("mentions", ())}
+    people = {user["id"] for user in payload.get("mentions") or ()} | _named(payload)
     target = replies_to(payload)
-    if target is not None:
-        people.add(target["author"]["id"])
+    if target is not None and author_id(target):
+        people.add(str(author_id(target)))
     return bool(people - {me} or payload.get("mention_roles") or payload.get("mention_everyone"))
 
 
@@ -136,21 +156,47 @@ def message(payload: Payload, bot: Bot, names: Names) -> Message:
 
 def text(payload: Payload, bot: Bot, names: Names) -> str:
     """Content with names in place of ids, and what a person sees beside it: forwards, stickers, polls."""
-    said = readable(payload.get("content") or "", _mentioned(payload), bot, names)
+    said = _written(payload, bot, names)
     lines = [said] if said else []
-    for snapshot in payload.get("message_snapshots", ()):
-        forwarded = snapshot.get("message", {})
-        quoted = readable(forwarded.get("content") or "", _mentioned(forwarded), bot, names)
+    for snapshot in payload.get("message_snapshots") or ():
+        quoted = _written(snapshot.get("message") or {}, bot, names)
         lines += [f"> {line}" for line in quoted.splitlines()]
-    lines += [f"[sticker: {sticker['name']}]" for sticker in payload.get("sticker_items", ())]
+    lines += [f"[sticker: {sticker['name']}]" for sticker in payload.get("sticker_items") or ()]
     if poll := payload.get("poll"):
         lines.append(f"[poll: {(poll.get('question') or {}).get('text', '')}]")
         lines += [f"- {(a.get('poll_media') or {}).get('text', '')}" for a in poll.get("answers", ())]
     return "\n".join(lines)
 
 
+def _written(payload: Payload, bot: Bot, names: Names) -> str:
+    """The content; where there is none, what a program wrote into embeds and components instead.
+
+    Embeds beside a content are mostly pages that it links to, which come and go.
+    """
+    content = payload.get("content") or ""
+    if not content:
+        content = "\n".join([*_of_embeds(payload), *_of_components(payload)])
+    return readable(content, _mentioned(payload), bot, names)
+
+
+def _of_embeds(payload: Payload) -> Iterator[str]:
+    for embed in payload.get("embeds") or ():
+        if embed.get("type", RICH) == RICH:
+            told = [embed.get("title"), embed.get("description")]
+            for line in embed.get("fields") or ():
+                told += [f"{line.get('name', '')}: {line.get('value', '')}"]
+            yield from (text for text in told if text)
+
+
+def _of_components(payload: Payload) -> Iterator[str]:
+    for component in payload.get("components") or ():
+        if component.get("type") == TEXT_DISPLAY and component.get("content"):
+            yield component["content"]
+        yield from _of_components(component)
+
+
 def _mentioned(payload: Payload) -> Mapping[int, str]:
-    return {int(user["id"]): display_name(user, None) for user in payload.get("mentions", ())}
+    return {int(user["id"]): display_name(user, None) for user in payload.get("mentions") or ()}
 
 
 def readable(content: str, people: Mapping[int, str], bot: Bot, names: Names) -> str:
@@ -187,9 +233,9 @@ def _moment(match: re.Match[str]) -> str:
 
 
 def _attachments(payload: Payload) -> list[Attachment]:
-    files = [*payload.get("attachments", ())]
-    for snapshot in payload.get("message_snapshots", ()):
-        files += snapshot.get("message", {}).get("attachments", ())
+    files = [*(payload.get("attachments") or ())]
+    for snapshot in payload.get("message_snapshots") or ():
+        files += (snapshot.get("message") or {}).get("attachments") or ()
     return [
         Attachment(
             file.get("filename", ""),

@@ -59,7 +59,7 @@ class Past:
         page: list[Payload] = await self._rest.call(
             "GET", "/channels/{channel_id}/messages", query=query, channel_id=channel
         )
-        return page
+        return [payload for payload in page if int(payload["id"]) < before]
 
     async def _without_thread(self, key: SessionKey, guild: int | None, position: int) -> History:
         """Where no thread was opened, all that is known to belong is the message it began with."""

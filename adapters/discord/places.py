@@ -110,6 +110,18 @@ class Places:
             return Spot(found.id, found.type.value, guild, None, found.category_id, found.name)
         return self._spots.get(channel)
 
+    def home(self, payload: Payload) -> int | None:
+        """The guild in which something was said; None: in a direct message."""
+        if payload.get("guild_id"):
+            return int(payload["guild_id"])
+        client, channel = self._client(), int(payload.get("channel_id") or 0)
+        known = client.get_channel(channel) if client is not None else None
+        guild = getattr(known, "guild", None)
+        if guild is not None:
+            return int(guild.id)
+        learnt = self._spots.get(channel)
+        return learnt.guild if learnt is not None else None
+
     async def spot(self, channel: int, guild: int | None) -> Spot | None:
         """The place; None if it is gone, or hidden from the bot. Raises `PlatformUnavailable`."""
         if guild is None:
@@ -118,20 +130,20 @@ class Places:
             return found
         async with self._asking.setdefault(channel, asyncio.Lock()):
             try:
-                return self.cached(channel, guild) or await self._ask(channel)
+                return self.cached(channel, guild) or await self._ask(channel, guild)
             finally:
                 self._asking.pop(channel, None)
 
-    async def _ask(self, channel: int) -> Spot | None:
+    async def _ask(self, channel: int, guild: int) -> Spot | None:
         try:
             payload = await self._rest.call("GET", "/channels/{channel_id}", channel_id=channel)
         except (PlatformForbidden, PostGone):
             return None
-        return self.learn(payload)
+        return self.learn(payload, guild)
 
-    def learn(self, payload: Payload) -> Spot:
-        """Remember a channel that the API sent."""
-        spot = spot_of(payload)
+    def learn(self, payload: Payload, guild: int) -> Spot:
+        """Remember a channel of the guild that the API sent: which guild it is, it need not say."""
+        spot = spot_of({**payload, "guild_id": guild})
         self._spots.put(spot.id, spot)
         return spot
 
@@ -184,7 +196,10 @@ class Places:
         found = guild.get_channel_or_thread(spot.id) or guild.get_channel(spot.parent or 0)
         if found is None:
             return True
-        return bool(getattr(found.permissions_for(guild.me), right))
+        try:
+            return bool(getattr(found.permissions_for(guild.me), right))
+        except discord.ClientException:  # a thread whose channel is hidden from us
+            return True
 
     def may_answer(self, spot: Spot) -> bool:
         """What the bot says would be taken there, or in a thread below."""
@@ -224,7 +239,7 @@ class Places:
         if known := self._threads.get(message):
             return known, known == str(message)
         target = events.replies_to(payload)
-        if target is None or int(target["author"]["id"]) != self._rest.me:
+        if target is None or events.author_id(target) != self._rest.me:
             return str(message), True
         thread = await self._began(spot, target)
         self.belongs(message, thread)
@@ -241,14 +256,15 @@ class Places:
                 return str(post["id"])
             if known := self._threads.get(int(answered)):
                 return known
-            question = await self._message(spot.id, int(answered))
+            question = await self.message(spot.id, int(answered))
             target = events.replies_to(question) if question is not None else None
-            if target is None or int(target["author"]["id"]) != self._rest.me:
+            if target is None or events.author_id(target) != self._rest.me:
                 return str(answered)
             post = target
         return str(post["id"])
 
-    async def _message(self, channel: int, message: int) -> Payload | None:
+    async def message(self, channel: int, message: int) -> Payload | None:
+        """A message as the API has it; None if it is not to be had."""
         try:
             found: Payload = await self._rest.call(
                 "GET", "/channels/{channel_id}/messages/{message_id}", channel_id=channel, message_id=message

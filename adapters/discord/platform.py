@@ -216,7 +216,7 @@ class DiscordPlatform:
         application = self._rest.application
         try:
             known = await self._rest.call("GET", COMMANDS, application_id=application)
-            if not commands.same(wanted, known):
+            if not (isinstance(known, list) and commands.same(wanted, known)):
                 await self._rest.call("PUT", COMMANDS, body=wanted, application_id=application)
                 log.info("Discord was told of the commands", extra={"event": "commands_told"})
         except (PlatformError, Throttled) as error:

@@ -142,7 +142,7 @@ class Rooms:
             await self._say_so(spot)
             return by_reply
         try:
-            await self._start(channel, thread, await self._name(channel, thread))
+            return Room(await self._start(spot, thread, await self._name(channel, thread)))
         except Refused as refused:
             if refused.code != THREAD_EXISTS:
                 log.warning("no thread can be opened", extra={"event": "no_thread", "code": refused.code})
@@ -152,16 +152,17 @@ class Rooms:
             return by_reply
         return Room(thread)
 
-    async def _start(self, channel: int, message: int, name: str) -> None:
+    async def _start(self, spot: Spot, message: int, name: str) -> int:
+        """The thread's id, which is the message's."""
         path = f"{MESSAGE}/threads"
-        ids: dict[str, Any] = {"channel_id": channel, "message_id": message}
+        ids: dict[str, Any] = {"channel_id": spot.id, "message_id": message}
         try:
             thread = await self._rest.call("POST", path, body={"name": name}, **ids)
         except Refused as refused:
             if refused.code not in (INVALID_BODY, TITLE_BLOCKED) or name == UNNAMED:
                 raise
             thread = await self._rest.call("POST", path, body={"name": UNNAMED}, **ids)
-        self._places.learn(thread)
+        return self._places.learn(thread, spot.guild or 0).id
 
     async def _name(self, channel: int, message: int) -> str:
         if known := self._questions.get(message):
@@ -178,7 +179,7 @@ class Rooms:
         body = {"content": NO_THREADS, "allowed_mentions": NO_PINGS}
         try:
             recent = await self._rest.call("GET", MESSAGES, query={"limit": PAGE}, channel_id=spot.id)
-            if any(message["content"] == NO_THREADS for message in recent):
+            if any(message.get("content") == NO_THREADS for message in recent):
                 return
             await self._rest.call("POST", MESSAGES, body=body, tries=1, channel_id=spot.id)
         except (PlatformError, Throttled):
@@ -244,7 +245,8 @@ class DiscordPosts:
         """An earlier owner may have made it, who knew another text or other buttons, or it was deleted."""
         if self._turn.taken_over or self._turn.parts:
             return True
-        return bool(post["content"].strip() != body["content"].strip())
+        read = str(post.get("content", body["content"]))
+        return read.strip() != str(body["content"]).strip()
 
     async def change(self, position: int, text: str, showing: Showing) -> None:
         """Let the post read `text`; an archived thread is woken for that."""
@@ -281,7 +283,7 @@ class DiscordPosts:
         return sorted(int(post["id"]) for post in found if self._is_ours(post, room))
 
     def _is_ours(self, post: Payload, room: Room) -> bool:
-        if int(post["author"]["id"]) != self._rest.me or not events.is_told(post):
+        if events.author_id(post) != self._rest.me or not events.is_told(post):
             return False
         if post.get("content") in (NO_THREADS, DIRECT_CLOSED) or found.is_page(post):
             return False

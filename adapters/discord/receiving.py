@@ -165,7 +165,7 @@ class Receiver:
         )
 
     def _counts(self, payload: Payload, bot: events.Bot) -> bool:
-        if not events.is_told(payload):
+        if not (events.is_told(payload) and events.author_id(payload)):
             return False
         author = events.author(payload, bot)
         return author.kind is Speaker.PERSON or (
@@ -178,7 +178,7 @@ class Receiver:
         return await self._places.conversation(spot, payload)
 
     async def _created(self, payload: Payload) -> None:
-        guild = _guild(payload)
+        guild = self._places.home(payload)
         if not self._counts(payload, self._places.bot(guild)):
             return
         if guild is not None:
@@ -192,9 +192,14 @@ class Receiver:
 
     async def _updated(self, payload: Payload) -> None:
         """An edit, unless nothing that a person wrote has changed: links that unfurl, pins."""
-        if not payload.get("edited_timestamp") or "content" not in payload or "author" not in payload:
+        if not _may_be_edit(payload):
             return
-        guild = _guild(payload)
+        if not _is_whole(payload):
+            found = await self._places.message(int(payload["channel_id"]), int(payload["id"]))
+            if found is None or not found.get("edited_timestamp"):
+                return
+            payload = {**found, "guild_id": payload.get("guild_id")}
+        guild = self._places.home(payload)
         bot = self._places.bot(guild)
         spot = await self._places.spot(int(payload["channel_id"]), guild)
         if spot is None or self._handler is None or not self._counts(payload, bot):
@@ -210,7 +215,7 @@ class Receiver:
 
     async def _deleted(self, payload: Payload) -> None:
         """One message, or many at once."""
-        guild = _guild(payload)
+        guild = self._places.home(payload)
         spot = await self._places.spot(int(payload["channel_id"]), guild)
         if spot is None:
             return
@@ -229,5 +234,12 @@ class Receiver:
             await self._handler(Gone(key.platform, key.workspace, key.channel, key.thread or None))
 
 
-def _guild(payload: Payload) -> int | None:
-    return int(payload["guild_id"]) if payload.get("guild_id") else None
+def _is_whole(payload: Payload) -> bool:
+    return all(payload.get(name) is not None for name in ("content", "author", "edited_timestamp"))
+
+
+def _may_be_edit(payload: Payload) -> bool:
+    """Whether somebody may have changed what they wrote; updates may bring no more than what is new."""
+    if payload.get("edited_timestamp"):
+        return True
+    return "edited_timestamp" not in payload and "content" in payload

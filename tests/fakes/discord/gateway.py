@@ -51,6 +51,38 @@ PACKERS: dict[str, Callable[[], Callable[[bytes], bytes] | None]] = {
 }
 
 
+def bare_user(user: Payload) -> Payload:
+    """Who somebody is, and nothing else."""
+    return {name: user[name] for name in ("id", "username", "bot") if name in user}
+
+
+def bare_ready(ready: Payload) -> Payload:
+    """No address to resume at, no shard, no application."""
+    return {"v": 10, "user": bare_user(ready["user"]), "session_id": ready["session_id"], "guilds": []}
+
+
+def bare_guild(guild: Payload) -> Payload:
+    """Names of channels and roles; no members, rights or threads."""
+    channels = [{name: c[name] for name in ("id", "type", "name")} for c in guild["channels"]]
+    roles = [{"id": role["id"], "permissions": role["permissions"]} for role in guild["roles"]]
+    return {"id": guild["id"], "name": guild["name"], "channels": channels, "roles": roles}
+
+
+def bare_message(message: Payload) -> Payload:
+    """What was said, by whom and where; whom it names can only be read in the text."""
+    kept = ("id", "channel_id", "guild_id", "content", "timestamp", "type", "edited_timestamp")
+    known = {name: message[name] for name in kept if name in message}
+    return {**known, "author": bare_user(message["author"]), "mentions": []}
+
+
+BARE: dict[str, Callable[[Payload], Payload]] = {
+    "READY": bare_ready,
+    "GUILD_CREATE": bare_guild,
+    "MESSAGE_CREATE": bare_message,
+    "MESSAGE_UPDATE": bare_message,
+}
+
+
 @dataclass
 class Session:
     """What survives a lost connection: everything dispatched, to be sent again on resume."""
@@ -114,6 +146,8 @@ class Gateway:
         self.sockets: set[Socket] = set()
         self.closing = False
         self.refuse_resume = False
+        self.bare = False
+        """As small emulators are: no compression, and no field that can be done without."""
         self.identify_every_s = 0.0
         """Discord's is 5 s for each of `max_concurrency`; tests would wait too long."""
 
@@ -149,6 +183,8 @@ class Gateway:
     def _send(self, session: Session, event: str, payload: Payload) -> None:
         if event in MESSAGES[:2] and not session.intents & INTENT_CONTENT:
             payload = self.world.without_content(payload)
+        if self.bare:
+            payload = BARE.get(event, lambda whole: whole)(payload)
         text = json.dumps({"op": DISPATCH, "t": event, "s": len(session.sent) + 1, "d": payload})
         session.sent.append(text)
         if session.socket is not None:
@@ -170,6 +206,8 @@ class Gateway:
         compress = request.query.get("compress", "")
         if request.query.get("v") != "10" or compress not in PACKERS:
             self.world.violation(f"a gateway connection asked for {request.query_string}")
+            compress = ""
+        if self.bare:
             compress = ""
         socket = Socket(ws, compress)
         self.sockets.add(socket)

@@ -80,6 +80,10 @@ class Rest:
         self._holds: list[Hold] = []
         self._waiting: set[asyncio.Event] = set()
         self.flags = 1 << 19
+        self.absent: dict[str, int] = {}
+        """Routes that are not there, and the status that says so."""
+        self.bare = False
+        """As small emulators answer: no proxy's header, no rate limits told, another Content-Type."""
         self.thread_page = 100
         """Most archived threads on one page."""
 
@@ -131,6 +135,8 @@ class Rest:
         async def serve(request: web.Request) -> web.StreamResponse:
             self.calls.append(route)
             self.world.touch()
+            if route in self.absent:
+                return web.Response(status=self.absent[route], text="Cannot do that here")
             for index, (where, fault) in enumerate(self.faults):
                 if where == route:
                     del self.faults[index]
@@ -170,11 +176,10 @@ class Rest:
         return serve
 
     def _json(self, body: Any, status: int, headers: dict[str, str] | None = None) -> web.Response:
-        return web.Response(
-            body=json.dumps(body).encode(),
-            status=status,
-            headers={"Content-Type": "application/json", "Via": "1.1 google", **(headers or {})},
-        )
+        told = {"Content-Type": "application/json", "Via": "1.1 google", **(headers or {})}
+        if self.bare:
+            told = {"Content-Type": "application/json; charset=utf-8"}
+        return web.Response(body=json.dumps(body).encode(), status=status, headers=told)
 
     def _limited(self, wait: float, headers: dict[str, str], *, everywhere: bool) -> web.Response:
         body = {"message": "You are being rate limited.", "retry_after": wait, "global": everywhere}
@@ -241,6 +246,8 @@ class Rest:
 
     async def get_gateway(self, _: web.Request) -> Payload:
         used = len(self.gateway.identifies)
+        if self.gateway.bare:
+            return {"url": self.gateway.url.rstrip("/")}
         return {
             "url": self.gateway.url,
             "shards": self.gateway.shards,

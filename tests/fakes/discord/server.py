@@ -36,7 +36,8 @@ class FakeDiscord(World):
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=32 * 1024 * 1024)
         app.add_routes(self.rest.routes())
-        app.add_routes([web.get("/gateway/", self.gateway.connect), web.post("/_control", self._control)])
+        app.add_routes([web.get(path, self.gateway.connect) for path in ("/gateway", "/gateway/")])
+        app.add_routes([web.post("/_control", self._control)])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self._port)
