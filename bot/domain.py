@@ -128,6 +128,24 @@ class Deleted:
 
 
 @dataclass(frozen=True, slots=True)
+class Reread:
+    """A stretch of a thread, `after < position <= upto`, as its platform holds it now. Asks for no answer.
+
+    What we keep of the stretch and `there` does not name was deleted while nobody listened. So only
+    tell of what was read to its end and without an error, and let `upto` lie far enough back that
+    the platform surely shows everything up to there.
+    """
+
+    key: SessionKey
+    after: int
+    upto: int
+    there: frozenset[int]
+    """Positions of all posts in the stretch, whoever's; those outside of it do no harm."""
+    edited: tuple[Message, ...] = ()
+    """Those of them that were ever edited, as they read now, with `edited_at`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """A thread, or a channel with all its threads, is no longer on the platform, and can't come back."""
 
@@ -159,7 +177,7 @@ class Pressed:
     """As in `Said`; None: they are not known, or don't count there."""
 
 
-Event = Said | Edited | Deleted | Gone | Pressed
+Event = Said | Edited | Deleted | Reread | Gone | Pressed
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from bot.domain import (
     Prompt,
     Receipt,
     Recorded,
+    Reread,
     Said,
     SessionKey,
     Turn,
@@ -178,6 +179,9 @@ class RecordStore(Protocol):
 
     async def delete(self, deleted: Deleted) -> bool:
         """Remove a message, and let nothing bring it back; whether anything changed."""
+
+    async def reread(self, reread: Reread) -> bool:
+        """Carry out the deletions and edits that a second reading shows; whether anything changed."""
 
     async def add_history(self, turn: Turn, history: History) -> int:
         """Archive what was said before the bot was called; the version now. May raise `LeaseLost`."""

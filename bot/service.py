@@ -24,6 +24,7 @@ from bot.domain import (
     Outcome,
     Pressed,
     Receipt,
+    Reread,
     Said,
     SessionKey,
     Turn,
@@ -84,6 +85,9 @@ class Service:
                 changed = await self._records.edit(self._gate.edited(edited))
             case Deleted():
                 changed = await self._records.delete(event)
+            case Reread():
+                edited_now = tuple(map(clean_message, event.edited))
+                changed = await self._records.reread(replace(event, edited=edited_now))
             case Gone():
                 changed = await self._forgetting.lose(event)
             case Pressed():

@@ -15,6 +15,7 @@ from bot.domain import (
     History,
     Receipt,
     Recorded,
+    Reread,
     Said,
     SessionKey,
     ThreadSettings,
@@ -22,6 +23,7 @@ from bot.domain import (
 )
 from bot.errors import LeaseLost
 from storage.archive.claims import Ask, Claimant, ask_to_stop, first_claim, take_up
+from storage.archive.rereading import compare
 from storage.archive.rewriting import remove, rewrite
 from storage.archive.searchable import found_by
 from storage.archive.sessions import is_buried, make_session, message_at, unmake_session
@@ -87,6 +89,11 @@ class Records:
     async def delete(self, deleted: Deleted) -> bool:
         """Remove the message, and let nothing bring it back; whether anything changed."""
         return await self._database.write(lambda c: remove(c, deleted))
+
+    async def reread(self, reread: Reread) -> bool:
+        """Carry out the deletions and edits that a second reading shows; whether anything changed."""
+        found = [found_by(message) for message in reread.edited]
+        return await self._database.write(lambda c: compare(c, reread, found))
 
     async def add_history(self, turn: Turn, history: History) -> int:
         """Archive what was said before the bot was called; the session's version now.

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from bot.domain import Addressed, Deleted, Edited, Message, Speaker
+from bot.domain import Addressed, Deleted, Edited, Message, SessionKey, Speaker
 from storage.archive.searchable import found_by, let_find, let_find_no_more
 from storage.archive.sessions import is_buried, make_session, message_at, unmake_session
 from storage.archive.statements import (
@@ -87,6 +87,14 @@ def rewrite(c: sa.Connection, edited: Edited, found: Findable) -> bool:
         return added
     if not _supersedes(new, old):
         return False
+    replace_text(c, session, edited.key, old, new, found)
+    return True
+
+
+def replace_text(
+    c: sa.Connection, session: Any, key: SessionKey, old: Any, new: Message, found: Findable
+) -> None:
+    """Let the row `old` of `messages` read as `new`, everywhere."""
     c.execute(
         _REWRITE,
         {
@@ -97,9 +105,8 @@ def rewrite(c: sa.Connection, edited: Edited, found: Findable) -> bool:
         },
     )
     let_find_no_more(c, session.id, old)
-    let_find(c, session, edited.key, found)
+    let_find(c, session, key, found)
     _changed_at(c, session.id, new.position)
-    return True
 
 
 def _supersedes(new: Message, old: Any) -> bool:

@@ -26,6 +26,7 @@ from bot.domain import (
     Part,
     Receipt,
     Recorded,
+    Reread,
     Said,
     SessionKey,
     Turn,
@@ -511,6 +512,77 @@ async def test_deleting_one_post_of_a_reply_takes_its_share_of_the_text(archive:
     assert await archive.records.delete(Deleted(KEY, 10))
     assert await archive.records.delete(Deleted(KEY, 12))
     assert await archive.texts(recorded.session_id) == ["text 1"]
+
+
+def reread(there: set[int], *edited: Message, after: int = 0, upto: int = 100) -> Reread:
+    return Reread(KEY, after, upto, frozenset(there), edited)
+
+
+async def test_what_a_second_reading_does_not_show_was_deleted_for_good(archive: Archive) -> None:
+    recorded, turn = await asked(archive)
+    await archive.records.record(said(3, Addressed.ASIDE))
+    await archive.close(turn, 2)
+    assert await archive.records.reread(reread({1, 2}))
+    assert await archive.texts(recorded.session_id) == ["text 1", "reply"]
+    await archive.records.record(said(3))
+    assert await archive.texts(recorded.session_id) == ["text 1", "reply"]
+    assert (await archive.windows.newest(recorded.session_id, 5)).version == 4
+
+
+async def test_a_second_reading_judges_nothing_outside_of_its_stretch(archive: Archive) -> None:
+    recorded, _ = await asked(archive)
+    for position in (2, 3, 4):
+        await archive.records.record(said(position, Addressed.ASIDE))
+    assert await archive.records.reread(reread(set(), after=1, upto=3))
+    assert await archive.texts(recorded.session_id) == ["text 1", "text 4"]
+
+
+async def test_a_second_reading_that_shows_the_same_changes_nothing(archive: Archive) -> None:
+    recorded, turn = await asked(archive)
+    await archive.turns.close(turn, Answer("one two"), [Part(1, 2, 3), Part(2, 4, 7)], T0)
+    before = (await archive.windows.newest(recorded.session_id, 5)).version
+    assert not await archive.records.reread(reread({1, 2, 3, 4}, message(3, "never ours", edited=9)))
+    assert (await archive.windows.newest(recorded.session_id, 5)).version == before
+    assert not await archive.records.reread(replace(reread(set()), key=replace(KEY, thread="none")))
+
+
+async def test_a_second_reading_takes_the_posts_of_a_reply_one_by_one(archive: Archive) -> None:
+    recorded, turn = await asked(archive)
+    await archive.turns.close(turn, Answer("one two"), [Part(1, 2, 3), Part(2, 4, 7)], T0)
+    assert await archive.records.reread(reread({1, 4}))
+    assert await archive.texts(recorded.session_id) == ["text 1", " two"]
+    assert await archive.count(tombstones) == 1
+    assert not await archive.records.reread(reread({1, 4}))
+    assert await archive.records.reread(reread({1}))
+    assert await archive.texts(recorded.session_id) == ["text 1"]
+
+
+async def test_a_second_reading_leaves_the_posts_of_a_running_turn_alone(archive: Archive) -> None:
+    recorded, turn = await asked(archive)
+    await archive.turns.posted(turn, 1, 2)
+    assert not await archive.records.reread(reread({1}))
+    await archive.close(turn, 2)
+    assert await archive.texts(recorded.session_id) == ["text 1", "reply"]
+
+
+async def test_a_second_reading_shows_edits_by_their_time(archive: Archive) -> None:
+    recorded, _ = await asked(archive)
+    assert await archive.records.reread(reread({1}, message(1, "new", edited=5)))
+    assert not await archive.records.reread(reread({1}, message(1, "other names", edited=5)))
+    assert not await archive.records.reread(reread({1}, message(1, "old", edited=4)))
+    assert await archive.texts(recorded.session_id) == ["new"]
+    assert await archive.count(turns) == 1
+
+
+async def test_a_second_reading_voids_the_summaries_of_what_it_changes(archive: Archive) -> None:
+    recorded, _ = await asked(archive)
+    for position in (2, 3):
+        await archive.records.record(said(position, Addressed.ASIDE))
+    rows = [message(1), message(2), message(3)]
+    assert await archive.summaries.put(recorded.session_id, Block(0, 0, 3, 3, "all three"), rows)
+    await archive.records.reread(reread({1, 3}))
+    (block,) = await archive.summaries.blocks(recorded.session_id, 0)
+    assert block.text == ""
 
 
 async def test_every_change_raises_the_version(archive: Archive) -> None:

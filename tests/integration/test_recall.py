@@ -6,7 +6,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.domain import Addressed, Answer, Author, Deleted, Edited, History, Message, Part, Said, SessionKey
+from bot.domain import (
+    NEWEST_EVER,
+    Addressed,
+    Answer,
+    Author,
+    Deleted,
+    Edited,
+    History,
+    Message,
+    Part,
+    Reread,
+    Said,
+    SessionKey,
+)
 from bot.finding import Excerpt, Page, Place, Question, Side
 from bot.recall import PAGE, Recall
 from bot.recall_words import DIRECT_SHOWS_MORE, LEFT_OUT, NOT_HERE, NOT_THERE, as_text
@@ -134,6 +147,15 @@ async def test_edited_words_are_found_and_the_old_ones_are_not_nor_are_deleted_o
     assert [await world.texts(word) for word in ("lion", "tiger", "zebra")] == [[], ["the tiger sleeps"], []]
     (shown,) = (await world.page("")).found
     assert shown.hit.talk.title == "the tiger sleeps"
+
+
+async def test_what_a_second_reading_showed_as_edited_or_deleted_is_found_so(world: World) -> None:
+    first = await world.say("the lion sleeps")
+    edited = replace(first.message, text="the tiger sleeps", edited_at=NOW)
+    await world.say("the zebra runs")
+    there = frozenset({first.message.position})
+    await world.records.reread(Reread(first.key, 0, NEWEST_EVER, there, (edited,)))
+    assert [await world.texts(word) for word in ("lion", "tiger", "zebra")] == [[], ["the tiger sleeps"], []]
 
 
 async def test_a_part_of_a_reply_that_is_gone_is_found_no_more(world: World) -> None:
