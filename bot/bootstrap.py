@@ -41,6 +41,7 @@ from bot.service import Service
 from bot.settings import Settings
 from bot.stats import Stats
 from bot.summary import Summariser
+from bot.taking import Handing, Taker, TakingOut
 from bot.turns import Keeper
 from bot.windows import LastReads, WindowLoader
 from storage import schema
@@ -108,10 +109,12 @@ async def open_bot(settings: Settings) -> AsyncIterator[Bot]:
             SqlWatermarks(database),
             ThreadMemory(windows, hot, summaries, reads),
             core.recall,
+            core.taking,
             Memos(server, archive_id),
             gate,
         )
         core.recall.serve({each.name: each for each in platforms if isinstance(each, Shelf)})
+        core.taking.serve({each.name: each for each in platforms if isinstance(each, Handing)})
         http = HttpServer(settings.http.host, settings.http.port, metrics.registry)
         for platform in platforms:
             if isinstance(platform, Serving):
@@ -191,6 +194,7 @@ class Core(NamedTuple):
     keeper: Keeper
     recall: Recall
     forgetting: Forgetting
+    taking: TakingOut
 
 
 def wire_service(
@@ -227,7 +231,9 @@ def wire_service(
         keeper=keeper,
         observer=observer,
     )
-    recall = open_recall(database)
+    finder = SqlFinder(database)
+    recall = Recall(finder, finder)
+    taking = TakingOut(finder, finder, Carrying(database), gate.wait_s)
     forgetting = Forgetting(Erasures(database), hot, retention(settings))
     service = Service(
         gate=gate,
@@ -238,22 +244,17 @@ def wire_service(
         runner=runner,
         lookups=Lookups(recall, PassedOver(database)),
         forgetting=forgetting,
+        taking=taking,
         offer=offer,
         observer=observer,
     )
-    return Core(service, runner, keeper, recall, forgetting)
+    return Core(service, runner, keeper, recall, forgetting, taking)
 
 
 def retention(settings: Settings) -> Retention:
     """How long messages are kept."""
     kept = settings.archive.retention
     return Retention(kept.default, kept.places)
-
-
-def open_recall(database: Database) -> Recall:
-    """Recall over this archive; it serves no platform yet."""
-    finder = SqlFinder(database)
-    return Recall(finder, finder)
 
 
 @asynccontextmanager
@@ -313,6 +314,7 @@ def open_platforms(
     watermarks: Watermarks,
     memory: ThreadMemory,
     recall: Recaller,
+    taker: Taker,
     memos: Memos,
     gate: Gate,
 ) -> list[Platform]:
@@ -321,11 +323,11 @@ def open_platforms(
     if settings.slack_on:
         platforms.append(_slack(settings, watermarks, recall, memos, gate))
     if settings.discord_on:
-        platforms.append(_discord(settings, watermarks, recall, gate))
+        platforms.append(_discord(settings, watermarks, recall, taker, gate))
     if settings.playground_on:
         token = settings.web.token.get_secret_value()
         platforms.append(
-            WebPlatform(settings.data_dir, watermarks, memory=memory, recall=recall, token=token)
+            WebPlatform(settings.data_dir, watermarks, memory=memory, recall=recall, taker=taker, token=token)
         )
     return platforms
 
@@ -364,7 +366,9 @@ def _slack(
     )
 
 
-def _discord(settings: Settings, watermarks: Watermarks, recall: Recaller, gate: Gate) -> Platform:
+def _discord(
+    settings: Settings, watermarks: Watermarks, recall: Recaller, taker: Taker, gate: Gate
+) -> Platform:
     from adapters.discord.platform import DiscordPlatform
 
     return DiscordPlatform(
@@ -378,6 +382,7 @@ def _discord(settings: Settings, watermarks: Watermarks, recall: Recaller, gate:
         catch_up=settings.catch_up.enabled,
         answer_within=timedelta(seconds=settings.catch_up.answer_within),
         recall=recall,
+        taker=taker,
         may=gate.may,
     )
 

@@ -1,7 +1,7 @@
 """Pure: the words after a mention or a slash command -> a command, and what it changes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bot.domain import Addressed, Change, Said
@@ -62,6 +62,27 @@ class Offer:
 _CHOOSING = (Verb.MODEL, Verb.PERSONA)
 RECALL = "recall"
 """Begins a question to the archive: any words may follow, and the answer is for the asker alone."""
+EXPORT = "export"
+"""Asks for a thread as a file, for the asker alone."""
+
+
+class Form(StrEnum):
+    """What a thread can be taken out as."""
+
+    MARKDOWN = "markdown"
+    HTML = "html"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A thread as a file: the one where it is asked, or the one that a link names."""
+
+    form: Form = Form.MARKDOWN
+    link: str = ""
+
+
+_FORMS: dict[str, Form] = {"md": Form.MARKDOWN, **{form.value: form for form in Form}}
 
 
 def parse(words: str) -> Command | None:
@@ -109,6 +130,32 @@ def lookup(said: Said) -> str | None:
     """What to look up for who said this to the bot itself; None where nothing is to be."""
     outright = said.addressed in (Addressed.MENTION, Addressed.DIRECT)
     return recalled(said.message.text) if outright and not said.message.attachments else None
+
+
+def exported(words: str) -> Export | None:
+    """The export that `words` are: the word, perhaps a form and a link; None if they are anything else."""
+    first, *rest = words.strip().rstrip(".!").removeprefix("/").split() or [""]
+    if first.lower() != EXPORT:
+        return None
+    asked = Export()
+    for word in rest:
+        if (form := _FORMS.get(word.lower())) is not None:
+            asked = replace(asked, form=form)
+        elif _is_link(word) and not asked.link:
+            asked = replace(asked, link=word.strip("<>").partition("|")[0])
+        elif word.lower() != "as":
+            return None
+    return asked
+
+
+def _is_link(word: str) -> bool:
+    return "://" in word or word.startswith("#/")
+
+
+def taken_out(said: Said) -> Export | None:
+    """The export that was asked of the bot itself; None where none was."""
+    outright = said.addressed in (Addressed.MENTION, Addressed.DIRECT)
+    return exported(said.message.text) if outright and not said.message.attachments else None
 
 
 def change(command: Command | None, offer: Offer) -> Change:

@@ -52,7 +52,7 @@ class Desk(Protocol):
     """Where commands are taken that came outside of any message."""
 
     async def __call__(self, order: Order) -> str:
-        """Carry `order` out, and return the sentence for the asker alone."""
+        """Carry `order` out, and return the sentence for the asker alone; "" where they see it themselves."""
 
 
 class Journal(Protocol):

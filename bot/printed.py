@@ -1,11 +1,14 @@
-"""The archive as people read it: Markdown or a page of HTML. Pure."""
+"""The archive as people read it: Markdown, a page of HTML, or JSON. Pure."""
 
+import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from html import escape
 from typing import Protocol
 
 from bot import lines
 from bot.domain import Attachment, Message
+from bot.quoting import inline, quoted
 from bot.sheets import Entry, Piece, Sheet
 
 STYLE = """\
@@ -42,7 +45,7 @@ class Jsonl:
 
 
 class Markdown:
-    """One heading a session. Texts are as they were written, which is mostly Markdown anyway."""
+    """One heading a session. Each text is quoted as it was written, so that it ends where it ends."""
 
     def before(self) -> str:
         return "# What was said\n"
@@ -50,12 +53,10 @@ class Markdown:
     def piece(self, piece: Piece) -> str:
         match piece:
             case Sheet():
-                return f"\n## {_title(piece)}\n\n`{piece.key}`, begun {_when(piece.created_at)}\n"
+                where = f"{inline(str(piece.key))}, begun {_when(piece.created_at)}"
+                return f"\n## {inline(_title(piece))}\n\n{where}\n"
             case Entry():
-                message = piece.message
-                said = "\n".join(_parts(message))
-                files = "".join(f"\n- {_file(attachment)}" for attachment in message.attachments)
-                return f"\n**{_name(message)}** · {_times(message)}\n\n{said}{files}\n"
+                return "\n".join(_markdown(piece.message))
         return ""
 
     def after(self) -> str:
@@ -84,7 +85,58 @@ class Html:
         return "</html>\n"
 
 
+class Json:
+    """One session as one JSON object: what people see of it, without what only operators are told."""
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def before(self) -> str:
+        return '{"threadfly": "thread", "format": 1'
+
+    def piece(self, piece: Piece) -> str:
+        match piece:
+            case Sheet():
+                told = {"key": str(piece.key), "title": _title(piece), "begun": _stamp(piece.created_at)}
+                return f',\n"session": {_dumped(told)},\n"messages": ['
+            case Entry():
+                comma, self._begun = "," if self._begun else "", True
+                return f"{comma}\n{_dumped(_told(piece.message))}"
+        return ""
+
+    def after(self) -> str:
+        return "\n]}\n"
+
+
 PRINTERS: dict[str, type[Printer]] = {"jsonl": Jsonl, "markdown": Markdown, "html": Html}
+
+
+def _dumped(told: object) -> str:
+    return json.dumps(told, ensure_ascii=False)
+
+
+def _told(message: Message) -> dict[str, object]:
+    """Ids are texts: Discord's have more digits than a number of JavaScript holds."""
+    author = {"id": message.author.id, "name": _name(message), "kind": message.author.kind.value}
+    told: dict[str, object] = {"id": str(message.position), "author": author}
+    told |= {"sent_at": _stamp(message.sent_at), "text": message.text}
+    if message.edited_at:
+        told["edited_at"] = _stamp(message.edited_at)
+    if message.note:
+        told["note"] = message.note
+    if message.attachments:
+        told["files"] = [{"name": a.name, "type": a.type, "size": a.size} for a in message.attachments]
+    return told
+
+
+def _markdown(message: Message) -> Iterator[str]:
+    yield f"\n**{inline(_name(message))}** · {_times(message)}"
+    yield ""
+    if said := "\n\n".join(_parts(message)):
+        yield quoted(said)
+    for attachment in message.attachments:
+        yield f"\n{inline(_file(attachment))}"
+    yield ""
 
 
 def _html(message: Message) -> Iterator[str]:
@@ -116,5 +168,9 @@ def _times(message: Message) -> str:
     return f"{_when(message.sent_at)}{edited}"
 
 
-def _when(time: object) -> str:
-    return f"{time:%Y-%m-%d %H:%M} UTC"
+def _when(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _stamp(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat()

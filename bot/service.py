@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from bot import commands, words
 from bot.cleaning import clean_author, clean_message
-from bot.commands import Command, Offer
+from bot.commands import Command, Export, Offer
 from bot.domain import (
     Answer,
     Author,
@@ -36,6 +36,7 @@ from bot.lookups import Lookups
 from bot.observing import Observer
 from bot.ports import HotContext, Platform, RecordStore, TurnStore
 from bot.runner import Runner
+from bot.taking import TakingOut, Wish
 from bot.turns import Keeper
 
 
@@ -53,6 +54,7 @@ class Service:
         runner: Runner,
         lookups: Lookups,
         forgetting: Forgetting,
+        taking: TakingOut,
         offer: Offer,
         observer: Observer,
     ) -> None:
@@ -64,6 +66,7 @@ class Service:
         self._runner = runner
         self._lookups = lookups
         self._forgetting = forgetting
+        self._taking = taking
         self._offer = offer
         self._observer = observer
         self._platforms: Mapping[str, Platform] = {}
@@ -99,6 +102,9 @@ class Service:
         if (lookup := commands.recalled(order.words)) is not None:
             allowed = self._gate.may(order.by, order.groups)
             return await self._lookups.text(order.by, order.key, lookup) if allowed else words.NOT_FOR_YOU
+        if (export := commands.exported(order.words)) is not None:
+            wish, allowed = Wish(order.by, order.key, export), self._gate.may(order.by, order.groups)
+            return await self._taking.hand(wish) if allowed else words.NOT_FOR_YOU
         command = commands.parse(order.words)
         if command is None or command.verb is commands.Verb.HELP:
             return words.HELP
@@ -122,6 +128,8 @@ class Service:
             self._tell(said.key, said.message.author, words.NOT_FOR_YOU)
         if (lookup := commands.lookup(said)) is not None:
             return await self._look_up(said, lookup)
+        if (export := commands.taken_out(said)) is not None:
+            return await self._take_out(said, export)
         command = commands.heard(said)
         if command is not None and command.verb is commands.Verb.FORGET:
             return await self._asked_to_forget(said, command)
@@ -148,6 +156,16 @@ class Service:
             answering = self._lookups.tell(self._platforms[key.platform], message.author, key, lookup)
             self._runner.do_later(answering)
         return Receipt.KEPT
+
+    async def _take_out(self, said: Said, export: Export) -> Receipt:
+        """Give the thread to who asked, alone. What asks for it is not kept."""
+        if await self._lookups.is_new(said.key, said.message.position) and said.answer:
+            self._runner.do_later(self._hand(Wish(said.message.author, said.key, export)))
+        return Receipt.KEPT
+
+    async def _hand(self, wish: Wish) -> None:
+        if told := await self._taking.hand(wish):
+            await self._platforms[wish.at.platform].tell(wish.at, wish.by, told)
 
     async def _asked_to_forget(self, said: Said, command: Command) -> Receipt:
         """Forget, and tell who asked, alone. What asks for it is not kept."""

@@ -13,6 +13,7 @@ Ask me anything: mention me, and I answer in a thread. In that thread just go on
 - `model`: which model answers here; `model NAME` changes it
 - `persona`: how I answer here; `persona NAME` changes it
 - `recall`: where you talked with me; `recall WORDS` finds what was said, and only you see the answer
+- `export`: this thread as a file for you alone; `export html` and `export json` are other forms of it
 - `stop`: stop the answer I am writing
 - `pause` and `resume`: let me be quiet in this thread, and call me back
 - `forget thread` and `forget me`: take away for good what I keep of this thread, or of you
@@ -52,6 +53,36 @@ FORGETTING_YOU = (
     "I am forgetting what you said to me in this workspace, and what I answered you; in a moment nothing of "
     "it is left with me. What stands on the platform is not mine to delete."
 )
+
+
+EXPORT_NOT_HERE = "I can't give out files on this platform."
+EXPORT_NO_THREAD = (
+    "There is no conversation of mine here that I could give you. Say `export` in one of my threads, or add "
+    "the link to a message of one: `export html https://...`."
+)
+EXPORT_NOT_LINKED = (
+    "I find no conversation of mine behind that link, or none that you may read from here. "
+    "Asked in a direct message with me, I also look into private places."
+)
+"""The same for what is not there and for what is not theirs, so that it tells nobody anything."""
+EXPORT_SENT = "I sent it to you in a direct message."
+EXPORT_FAILED = "I could not give you the file just now. Please try again in a minute."
+EXPORT_CUT = (
+    "What was said after that is more than I give out here; whoever runs me can write all of it down "
+    "with `threadfly export`."
+)
+
+
+def exported(title: str, messages: int, number: int, *, whole: bool) -> str:
+    """What a file is. `whole`: there is no other one."""
+    what = f"“{title}”" if title else "the conversation"
+    part = "" if whole else f", file {number}"
+    return f"Here is {what}{part}: {_count(messages, 'message')}."
+
+
+def export_too_fast(wait_s: float) -> str:
+    """That somebody asks for more than is allowed, and when to come back."""
+    return f"That was a lot at once. Please ask me again in {_while(wait_s)}."
 
 
 def forget_you(messages: int, threads: int) -> str:
@@ -124,6 +155,9 @@ def untaken(names: list[str]) -> str:
 
 def too_fast(wait_s: float) -> str:
     """That somebody asks more than is allowed, and when to come back."""
+    return f"That was a lot at once. I kept what you said; please ask me again in {_while(wait_s)}."
+
+
+def _while(wait_s: float) -> str:
     seconds = math.ceil(wait_s)
-    when = f"{seconds} seconds" if seconds < 120 else f"{math.ceil(seconds / 60)} minutes"
-    return f"That was a lot at once. I kept what you said; please ask me again in {when}."
+    return f"{seconds} seconds" if seconds < 120 else f"{math.ceil(seconds / 60)} minutes"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from adapters.discord import recall_command
+from adapters.discord import recall_command, taking
 
 Payload = dict[str, Any]
 
@@ -70,6 +70,7 @@ def wanted(models: Sequence[str], personas: Sequence[str]) -> list[Payload]:
     commands.append(
         _slash(recall_command.NAME, "Find what was said; only you see the answer", recall_command.OPTIONS)
     )
+    commands.append(_slash(taking.NAME, "A thread as a file, for you alone", taking.OPTIONS))
     commands.append(
         {
             "name": ANSWER_THIS,

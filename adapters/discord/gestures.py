@@ -12,6 +12,7 @@ from adapters.discord.posts import NO_PINGS
 from adapters.discord.recall import Recalls
 from adapters.discord.receiving import Receiver
 from adapters.discord.rest import ALREADY_ANSWERED, Refused, Rest
+from adapters.discord.taking import Takings
 from adapters.posts import Throttled
 from adapters.splitting import split
 from bot.domain import Button, Order, Pressed, Receipt
@@ -50,9 +51,10 @@ _RECEIPTS = {
 class Gestures:
     """Takes interactions to the core, and brings the answer to the person alone."""
 
-    def __init__(self, rest: Rest, places: Places, recalls: Recalls) -> None:
+    def __init__(self, rest: Rest, places: Places, recalls: Recalls, takings: Takings) -> None:
         self._rest = rest
         self._recalls = recalls
+        self._takings = takings
         self._places = places
         self._handler: Handler | None = None
         self._desk: Desk | None = None
@@ -64,7 +66,7 @@ class Gestures:
 
     async def take(self, payload: Payload) -> None:
         """One interaction."""
-        if await self._recalls.take(payload):
+        if await self._recalls.take(payload) or await self._takings.take(payload):
             return
         data = payload.get("data") or {}
         if payload["type"] == COMPONENT:

@@ -9,6 +9,7 @@ from adapters.discord.places import Places, Spot
 from adapters.discord.rest import Rest
 from bot.domain import History, Message, SessionKey
 from bot.errors import PlatformForbidden, PostGone
+from bot.taking import is_name
 
 Payload = dict[str, Any]
 
@@ -48,11 +49,16 @@ class Past:
             page = await self._page(spot.id, before)
             for payload in page:
                 told = _starter(payload)
-                if told is not None:
+                if told is not None and not self._is_handed(told):
                     yield told
             if len(page) < PAGE:
                 return
             before = int(page[-1]["id"])
+
+    def _is_handed(self, payload: Payload) -> bool:
+        """A file of ours that was for one person: no part of the conversation."""
+        ours = int(payload["author"]["id"]) == self._rest.me
+        return ours and any(is_name(file.get("filename") or "") for file in payload.get("attachments") or ())
 
     async def _page(self, channel: int, before: int) -> list[Payload]:
         query = {"before": before, "limit": PAGE}

@@ -21,7 +21,7 @@ FOLLOW_UP = "/webhooks/{webhook_id}/{webhook_token}"
 
 
 class Hook:
-    """Everything that is said through it is for the person alone. Best effort: it raises nothing."""
+    """Everything that is said through it is for the person alone. Best effort: only `give` raises."""
 
     def __init__(self, rest: Rest, payload: Payload) -> None:
         self._rest = rest
@@ -52,6 +52,11 @@ class Hook:
         """One more message."""
         body = {"content": sentence, "flags": EPHEMERAL, "allowed_mentions": NO_PINGS}
         await self._call("POST", FOLLOW_UP, body, tries=1)
+
+    async def give(self, body: Payload, file: tuple[str, bytes]) -> None:
+        """One more message, with a file. Raises `PlatformError`, `Throttled`."""
+        body = {**body, "flags": EPHEMERAL, "allowed_mentions": NO_PINGS}
+        await self._rest.call("POST", FOLLOW_UP, body=body, file=file, tries=1, **self._ids)
 
     async def _call(self, verb: str, path: str, body: Payload, tries: int) -> None:
         try:

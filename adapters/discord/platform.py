@@ -23,6 +23,7 @@ from adapters.discord.recall import May, Recalls
 from adapters.discord.receiving import Receiver
 from adapters.discord.rest import Payload, Rest
 from adapters.discord.shelf import DiscordShelf
+from adapters.discord.taking import Takings
 from adapters.discord.telling import Teller
 from adapters.pacing import Pace
 from adapters.posts import Throttled
@@ -31,6 +32,7 @@ from bot.domain import Attachment, Author, History, SessionKey
 from bot.errors import PlatformError, PlatformForbidden, PlatformUnavailable
 from bot.finding import Known, Page, Question, Readable, Recaller
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
+from bot.taking import Taken, Taker, Wish
 
 log = logging.getLogger(__name__)
 
@@ -62,13 +64,16 @@ class DiscordPlatform:
         catch_up: bool = True,
         answer_within: timedelta = timedelta(minutes=15),
         recall: Recaller | None = None,
+        taker: Taker | None = None,
         may: May = lambda by, groups: True,  # noqa: ARG005 - everybody may
         catch_up_every_s: float = EVERY_S,
         identify_pause_s: float = IDENTIFY_PAUSE_S,
         heartbeat_timeout_s: float = 60.0,
         guild_ready_s: float = 2.0,
     ) -> None:
-        """`models` and `personas` are what `/model` and `/persona` offer; `may`, whom `/recall` answers.
+        """`models` and `personas` are what `/model` and `/persona` offer.
+
+        `may`: whom `/recall` and `/export` answer.
 
         `guild_ready_s`: how long after the last server came into sight they count as complete.
         """
@@ -97,7 +102,8 @@ class DiscordPlatform:
         self._memberships = Memberships(self._rest)
         self._shelf = DiscordShelf(self._rest, self._places, self._memberships, self._gateway)
         self._recalls = Recalls(self._rest, self._places, self._memberships, self._shelf, recall, may)
-        self._gestures = Gestures(self._rest, self._places, self._recalls)
+        self._takings = Takings(self._rest, self._places, self._shelf, taker, may)
+        self._gestures = Gestures(self._rest, self._places, self._recalls, self._takings)
         self._catching_up = CatchingUp(
             self._rest, self._places, watermarks, self._missed, self._gateway, catch_up_every_s
         )
@@ -199,6 +205,14 @@ class DiscordPlatform:
 
     async def show_found(self, question: Question, page: Page) -> None:
         await self._recalls.show(question, page)
+
+    # Files for one person alone.
+
+    async def linked(self, link: str, at: SessionKey) -> Sequence[SessionKey]:  # noqa: ARG002 - the port's
+        return await self._takings.linked(link)
+
+    async def hand(self, taken: Taken, wish: Wish) -> str:
+        return await self._takings.hand(taken, wish)
 
     async def _heard(self, raw: str) -> None:
         self._memberships.heard(raw)

@@ -10,7 +10,8 @@ from typing import Any
 
 from adapters.slack import events
 from adapters.slack.events import FLAT, PLATFORM, Me
-from adapters.slack.methods import SHORTCUTS
+from adapters.slack.methods import EXPORT_COMMAND, SHORTCUTS
+from bot.commands import EXPORT, exported
 from bot.domain import Author, Order, SessionKey
 
 HELP = "help"
@@ -18,7 +19,8 @@ PLACELESS = frozenset({"", HELP, "forget", "forget me", "forget me yes"})
 """What is about no thread."""
 NO_THREAD = (
     "I can't see from here which thread you mean: Slack has no slash commands inside threads. "
-    "Mention me in the thread with the same words, or use the menu of one of its messages."
+    "Mention me in the thread with the same words, or use the menu of one of its messages. "
+    "For `export` the link to a message of the thread does as well: `export html https://...`."
 )
 SHORTCUT_PREFIX = "threadfly_"
 
@@ -26,12 +28,20 @@ SHORTCUT_PREFIX = "threadfly_"
 def command_order(payload: Mapping[str, Any], me: Me, name: str) -> Order | None:
     """The order that a slash command gives; None where it would need a thread."""
     words = (payload.get("text") or "").strip()
+    if payload.get("command") == EXPORT_COMMAND:
+        words = f"{EXPORT} {words}".strip()
     channel = payload.get("channel_id") or ""
-    if not events.is_direct(channel) and " ".join(words.lower().split()) not in PLACELESS:
+    if not events.is_direct(channel) and not _is_placeless(words):
         return None
     by = Author(payload.get("user_id") or "", name or payload.get("user_name") or "")
     key = SessionKey(PLATFORM, me.workspace, channel, FLAT)
     return Order(key, by, words or HELP, _groups(payload))
+
+
+def _is_placeless(words: str) -> bool:
+    export = exported(words)
+    named = export is not None and bool(export.link)
+    return named or " ".join(words.lower().split()) in PLACELESS
 
 
 def shortcut_order(payload: Mapping[str, Any], me: Me, name: str) -> Order | None:

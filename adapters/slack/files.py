@@ -84,6 +84,18 @@ class Files:
         await client.call("files.completeUploadExternal", files=[{"id": file, "title": name}], **where)
         return await _position(client, file, channel)
 
+    async def send(self, client: Client, name: str, content: bytes, channel: str, comment: str) -> None:
+        """Upload a file into a channel; where it ended up does not matter. Raises `PlatformError`.
+
+        A file that is there twice after a broken call is better than none.
+        """
+        place = await client.read("files.getUploadURLExternal", filename=name, length=len(content))
+        await self._upload(str(place.get("upload_url") or ""), content)
+        done = [{"id": place.get("file_id"), "title": name}]
+        await client.read(
+            "files.completeUploadExternal", files=done, channel_id=channel, initial_comment=comment
+        )
+
     async def _upload(self, url: str, data: bytes) -> None:
         try:
             async with self._session.post(url, data=data) as answer:

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from adapters.slack import events
 from adapters.slack.client import Client
 from adapters.slack.errors import Refused
-from adapters.slack.events import FLAT
+from adapters.slack.events import FLAT, Me
+from adapters.slack.handing import is_handed
 from adapters.slack.markup import position_of, ts_of
 from adapters.slack.names import Names
 from adapters.slack.workspaces import Installation
@@ -51,12 +52,19 @@ class Past:
         else:
             found, whole = await read.thread(before, limit)
         me = installation.me
-        told = [
-            m for m in found if not events.is_noise(m) and m.get("ts") and (m.get("user") or m.get("bot_id"))
-        ]
+        told = [m for m in found if _is_told(m, me)]
         ids = frozenset().union(*(events.unknown_names(m) for m in told))
         names = await self._names.of(installation, ids, NAMES_S)
         return History(tuple(events.as_message(m, me, names) for m in told), whole)
+
+
+def _is_told(message: Json, me: Me) -> bool:
+    """Whether somebody said it, as a part of the conversation."""
+    if events.is_noise(message) or not message.get("ts"):
+        return False
+    if me.wrote(message):
+        return not is_handed(message)
+    return bool(message.get("user") or message.get("bot_id"))
 
 
 class _Reading:

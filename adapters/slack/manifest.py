@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from adapters.slack.methods import COMMAND, EVENTS, RECALL_COMMAND, SHORTCUTS, bot_scopes
+from adapters.slack.methods import COMMAND, EVENTS, EXPORT_COMMAND, RECALL_COMMAND, SHORTCUTS, bot_scopes
 from adapters.slack.welcome import PROMPTS
 
 DESCRIPTION = "A chatbot that remembers: mention it, and go on in the thread."
@@ -31,6 +31,12 @@ def manifest(*, name: str = "Threadfly", url: str = "") -> dict[str, Any]:
         "usage_hint": "words from:@ann in:#ops after:friday",
         "should_escape": True,
     }
+    exporting = {
+        "command": EXPORT_COMMAND,
+        "description": "A thread as a file, for you alone: give its link",
+        "usage_hint": "html https://... (a link to the thread)",
+        "should_escape": False,
+    }
     return {
         "display_information": {"name": name, "description": DESCRIPTION, "background_color": "#2f3e6b"},
         "features": {
@@ -45,7 +51,8 @@ def manifest(*, name: str = "Threadfly", url: str = "") -> dict[str, Any]:
                 "suggested_prompts": [{"title": title, "message": message} for title, message in PROMPTS],
             },
             "slash_commands": [
-                each | ({"url": address["request_url"]} if url else {}) for each in (command, finding)
+                each | ({"url": address["request_url"]} if url else {})
+                for each in (command, finding, exporting)
             ],
             "shortcuts": [
                 {"name": label, "type": "message", "callback_id": callback, "description": label}

@@ -39,6 +39,7 @@ METHODS: Mapping[str, Method] = {
     "chat.update": Method(("chat:write",), TIER_3),
     "conversations.history": Method(HISTORY, TIER_3),
     "conversations.info": Method(READ, TIER_3),
+    "conversations.open": Method(("im:write",), TIER_3),
     "conversations.replies": Method(HISTORY, TIER_3),
     "files.completeUploadExternal": Method(("files:write",), TIER_4),
     "files.getUploadURLExternal": Method(("files:write",), TIER_4),
@@ -70,11 +71,13 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
 
 COMMAND = "/threadfly"
 RECALL_COMMAND = "/recall"
+EXPORT_COMMAND = "/export"
 
 SHORTCUTS: Mapping[str, str] = {
     "threadfly_pause": "Pause Threadfly here",
     "threadfly_resume": "Resume Threadfly here",
     "threadfly_new": "Start afresh here",
+    "threadfly_export": "Export this thread",
 }
 """Message shortcuts: callback id to what the menu reads (24 characters at most)."""
 

@@ -13,7 +13,7 @@ from slack_bolt.async_app import AsyncApp
 from adapters.cache import Cache, NoCache
 from adapters.pacing import Pace
 from adapters.reply import PacedReply
-from adapters.slack import content, events
+from adapters.slack import content, events, handing
 from adapters.slack.catching_up import CatchingUp
 from adapters.slack.client import Client, new_session, new_web_client, vendor_log
 from adapters.slack.errors import Refused
@@ -34,6 +34,7 @@ from bot.domain import Answer, Attachment, Author, History, Part, SessionKey
 from bot.errors import PlatformError, PlatformForbidden
 from bot.finding import Known, Page, Question, Readable, Recaller
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
+from bot.taking import Taken, Wish
 
 API_URL = "https://slack.com/api/"
 Streaming = Literal["auto", "native", "edit", "off"]
@@ -218,6 +219,15 @@ class SlackPlatform:
                 kind,
                 extra={"event": "slack.untold", "session": str(question.at)},
             )
+
+    # Files for one person alone.
+
+    async def linked(self, link: str, at: SessionKey) -> Sequence[SessionKey]:
+        return handing.linked(link, at.workspace)
+
+    async def hand(self, taken: Taken, wish: Wish) -> str:
+        client = (await self._workspaces.get(wish.at.workspace)).client
+        return await handing.hand(client, self._files, taken, wish.by.id, wish.at.channel)
 
     def _is_native(self, key: SessionKey, share: Share) -> bool:
         """Streams only exist in threads, and in a shared one only the asker sees them grow."""

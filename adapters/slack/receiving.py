@@ -238,8 +238,8 @@ class Receiver(AsyncMiddleware):
         await self._say(response_url, await carried_out)
 
     async def _say(self, response_url: str, text: str) -> None:
-        """Tell it to whoever pressed or typed, alone."""
-        if not response_url:
+        """Tell it to whoever pressed or typed, alone; nothing where they see it by themselves."""
+        if not response_url or not text:
             return
         message = _alone(text) | {"replace_original": False}
         async with self._session.post(response_url, json=message) as answer:
@@ -302,7 +302,7 @@ def _alone(text: str) -> dict[str, Any]:
 
 
 def _ephemeral(text: str) -> BoltResponse:
-    return _answered(_alone(text))
+    return _answered(_alone(text) if text else {})
 
 
 def _answered(message: Json) -> BoltResponse:

@@ -47,6 +47,8 @@ class Note:
     text: str
     found: Mapping[str, Any] | None = None
     """A page of recall, which the reader can leaf through; the text is then its first sentence."""
+    download: str = ""
+    """Where a file is that the text speaks of; "" for none."""
 
 
 News = Posted | Working | Note

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from aiohttp import web
 
 from adapters.pacing import Pace
 from adapters.reply import PacedReply
+from adapters.web import taking
 from adapters.web.cast import Cast
 from adapters.web.guard import Guard
 from adapters.web.ledger import Post
@@ -21,10 +22,13 @@ from adapters.web.room import Room
 from adapters.web.server import Pages
 from adapters.web.shelf import CastShelf, shown_page
 from adapters.web.translate import PLATFORM, WORKSPACE, key_of, messages_of, root_of
+from bot import words
+from bot.commands import Export
 from bot.domain import Attachment, Author, Button, History, Message, Order, Pressed, SessionKey
 from bot.errors import ArchiveUnavailable, PlatformForbidden, ThreadflyError
 from bot.finding import Bookmark, Excerpt, Known, Page, Question, Readable, Recaller, Side
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
+from bot.taking import Taken, Taker, Wish
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +39,7 @@ COMMANDS: Mapping[str, str] = {
     "pause": "let people talk; Threadfly keeps quiet, and keeps listening",
     "resume": "answer again",
     "recall": "find what was said; only you see the answer",
+    "export": "this thread as a file for you alone; `html` and `json` are other forms of it",
     "model": "choose the model for this thread",
     "persona": "choose the persona for this thread",
     "forget": "`thread` or `me`: take away for good what Threadfly keeps of it",
@@ -62,6 +67,7 @@ class WebPlatform:
         *,
         memory: Memory | None = None,
         recall: Recaller | None = None,
+        taker: Taker | None = None,
         token: str = "",
         bot_name: str = "threadfly",
         cast: Cast | None = None,
@@ -71,6 +77,7 @@ class WebPlatform:
         self.room = Room(data_dir / "playground.db", cast or Cast.of(bot_name), now)
         self._watermarks = watermarks
         self._recall = recall
+        self._taker = taker
         self._shelf = CastShelf(self.room.cast)
         self._pages = Pages(self.room, self, memory, Guard(token), commands)
         self._handler: Handler | None = None
@@ -166,7 +173,23 @@ class WebPlatform:
         at = question.at
         self.room.note(question.by.id, at.channel, root_of(at), page.lead, shown_page(page))
 
+    # Files for one person alone.
+
+    async def linked(self, link: str, at: SessionKey) -> Sequence[SessionKey]:  # noqa: ARG002 - the port's
+        return taking.linked(link)
+
+    async def hand(self, taken: Taken, wish: Wish) -> str:
+        """Say where it can be downloaded: it is read, and judged again who may have it, when it is."""
+        at, text = wish.at, words.exported(taken.title, taken.messages, 1, whole=True)
+        self.room.note(wish.by.id, at.channel, root_of(at), text, download=taking.address(wish))
+        return ""
+
     # What the pages need of the guest.
+
+    async def taken(self, by: str, at: SessionKey, export: Export) -> Taken | str:
+        """A thread to be downloaded, or a sentence."""
+        wish = Wish(self._author(by), at, export)
+        return NOT_OPEN if self._taker is None else await self._taker.take(wish)
 
     async def pressed(self, post: Post, button: Button, by: str) -> str:
         """Pass on that a button was pressed; a sentence when that could not be done."""

@@ -173,11 +173,17 @@ class Room:
         self._tell_all(Working(channel, root))
 
     def note(
-        self, to: str, channel: str, root: int | None, text: str, found: Mapping[str, Any] | None = None
+        self,
+        to: str,
+        channel: str,
+        root: int | None,
+        text: str,
+        found: Mapping[str, Any] | None = None,
+        download: str = "",
     ) -> None:
-        """Show a sentence, or what was found, to one person."""
+        """Show a sentence, what was found, or where a file is, to one person."""
         self._notes += 1
-        self._tell_all(Note(self._notes, to, channel, root, text, found))
+        self._tell_all(Note(self._notes, to, channel, root, text, found, download))
 
     # What anybody reads. Who may is for the caller to ask `place`.
 

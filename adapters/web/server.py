@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from adapters.web import taking
 from adapters.web.asking import (
     body_of,
     bookmark_of,
@@ -34,14 +35,16 @@ from adapters.web.shelf import shown_excerpt, shown_page
 from adapters.web.showing import file_response, shown_channel, shown_file, shown_post
 from adapters.web.translate import DIRECT_THREAD, PLATFORM, WORKSPACE
 from adapters.web.words import clean, command
+from bot.commands import Export
 from bot.domain import Button, SessionKey
 from bot.finding import Bookmark, Excerpt, Page, Side
+from bot.taking import Taken
 
 PAGE = 50
 MOST_NOTES = 30
 """Notes for each person that a page which is loaded again still shows."""
 RECALL = "recall"
-_PLACELESS = frozenset({"help", "forget", RECALL})
+_PLACELESS = frozenset({"help", "forget", "export", RECALL})
 """Commands that make sense outside of a thread."""
 _OPINIONS = frozenset({Button.GOOD, Button.BAD})
 
@@ -58,6 +61,8 @@ class Guest(Protocol):
     ) -> Page | str: ...
 
     async def looked(self, by: str, at: SessionKey, key: SessionKey, side: Side) -> Excerpt | str: ...
+
+    async def taken(self, by: str, at: SessionKey, export: Export) -> Taken | str: ...
 
 
 class Pages:
@@ -92,6 +97,7 @@ class Pages:
             route("POST", "/api/post/{position}/press", self._press),
             route("POST", "/api/recall/{channel}", self._leaf),
             route("POST", "/api/recall/{channel}/look", self._read_on),
+            route("GET", "/api/export/{channel}/{thread}", self._export),
             route("POST", "/api/files", self._upload),
             route("GET", "/files/{id}", self._file),
             route("GET", "/api/memory/{channel}/{thread}", self._look),
@@ -215,7 +221,8 @@ class Pages:
             text = found
         else:
             text = await self._guest.ordered(_key(channel, root), me, f"{word} {rest}".strip())
-        self._room.note(me, channel, root, text)
+        if text:
+            self._room.note(me, channel, root, text)
         return web.json_response({"noted": True})
 
     # What was found.
@@ -279,6 +286,16 @@ class Pages:
         if button in _OPINIONS:
             await self._room.vote(me, post.position, button.value)
         return web.json_response({"pressed": True})
+
+    # What is taken out.
+
+    async def _export(self, request: web.Request) -> web.StreamResponse:
+        """A thread as a file, for somebody who may read it now."""
+        at = self._session(request)
+        taken = await self._guest.taken(self._person(request), at, taking.export_of(request.query))
+        if isinstance(taken, str):
+            raise NotThere(taken)
+        return await taking.send(request, taken)
 
     # What the bot remembers.
 

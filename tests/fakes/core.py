@@ -31,8 +31,10 @@ from bot.recall import Recall
 from bot.runner import Runner
 from bot.service import Service
 from bot.summary import Summariser
+from bot.taking import TakingOut
 from bot.turns import Keeper, monotonic
 from bot.windows import LastReads, WindowLoader
+from storage.archive.carrying import Carrying
 from storage.archive.claims import Claimant
 from storage.archive.erasures import Erasures
 from storage.archive.passing import PassedOver
@@ -167,6 +169,12 @@ class MortalTurns(Turns):
             await super().release(turn, wait_s)
 
 
+def taking_from(database: Database) -> TakingOut:
+    """Exports of that archive, as many as anybody wants."""
+    finder, limits = SqlFinder(database), RateLimits(None, "a", "none", "none")
+    return TakingOut(finder, finder, Carrying(database), Gate(Access(), limits).wait_s)
+
+
 class Process:
     """One process of the bot: a service of its own over stores that others share."""
 
@@ -209,6 +217,7 @@ class Process:
         finder = SqlFinder(database)
         self.recall = Recall(finder, finder)
         self.forgetting = Forgetting(Erasures(database), hot, breath_s=0)
+        self.taking = taking_from(database)
         self.service = Service(
             gate=Gate(Access(), RateLimits(None, "a", "none", "none")),
             records=self.records,
@@ -218,6 +227,7 @@ class Process:
             runner=self.runner,
             lookups=Lookups(self.recall, PassedOver(database)),
             forgetting=self.forgetting,
+            taking=self.taking,
             offer=offer,
             observer=observer,
         )

@@ -10,7 +10,7 @@ from bot.recall import Recall
 from storage.hot import NoContext
 from storage.search.finder import SqlFinder
 from tests.databases import opened
-from tests.fakes.core import HeldModel, Process
+from tests.fakes.core import HeldModel, Process, taking_from
 from tests.fakes.playground import Marks, page_server
 
 
@@ -41,11 +41,13 @@ async def remembering(folder: Path) -> AsyncIterator[Playground]:
     """A playground whose bot answers, archives and recalls."""
     async with opened(f"sqlite+aiosqlite:///{folder}/archive.db") as database:
         finder = SqlFinder(database)
-        recall = Recall(finder, finder)
-        platform = WebPlatform(folder, Marks(), recall=recall)
+        recall, taker = Recall(finder, finder), taking_from(database)
+        platform = WebPlatform(folder, Marks(), recall=recall, taker=taker)
         process = Process(database, NoContext(), platform, HeldModel())
         for each in (recall, process.recall):
             each.serve({"web": platform})
+        for taking in (taker, process.taking):
+            taking.serve({"web": platform})
         async with page_server(platform) as server:
             await platform.open(process.service.handle, process.service.order)
             try:

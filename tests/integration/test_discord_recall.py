@@ -15,7 +15,7 @@ from bot.recall import Recall
 from storage.hot import NoContext
 from storage.search.finder import SqlFinder
 from tests.databases import opened
-from tests.fakes.core import HeldModel, Process
+from tests.fakes.core import HeldModel, Process, taking_from
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.discord_bot import Marks, turn_of
 
@@ -84,7 +84,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         fake.allow(ops, READS, user=ben)
         fake.allow(ops, READS, user=fake.bot.id)
         finder = SqlFinder(database)
-        recaller = Recall(finder, finder)
+        recaller, taker = Recall(finder, finder), taking_from(database)
         platform = DiscordPlatform(
             fake.token,
             Marks(),
@@ -92,11 +92,14 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
             identify_pause_s=0.05,
             guild_ready_s=0.05,
             recall=recaller,
+            taker=taker,
             may=may,
         )
         process = Process(database, NoContext(), platform, HeldModel())
         for each in (recaller, process.recall):
             each.serve({"discord": platform})
+        for taking in (taker, process.taking):
+            taking.serve({"discord": platform})
         try:
             await platform.open(process.service.handle, process.service.order)
             yield World(fake, platform, process, guild, general, ops, ann, ben, refused)

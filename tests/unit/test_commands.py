@@ -7,7 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import words
-from bot.commands import Command, Offer, Verb, change, heard, lookup, parse, recalled
+from bot.commands import (
+    Command,
+    Export,
+    Form,
+    Offer,
+    Verb,
+    change,
+    exported,
+    heard,
+    lookup,
+    parse,
+    recalled,
+    taken_out,
+)
 from bot.domain import Addressed, Attachment, Author, Change, Message, Said, SessionKey, ThreadSettings
 
 OFFER = Offer(models=("small", "GPT-Large"), personas=("default", "pirate"))
@@ -125,3 +138,33 @@ def test_every_command_has_an_answer(text: str) -> None:
     command = parse(text)
     assert command is not None
     assert words.after(command, OFFER, ThreadSettings()).strip()
+
+
+@pytest.mark.parametrize(
+    ("text", "export"),
+    [
+        ("export", Export()),
+        ("Export!", Export()),
+        ("/export md", Export(Form.MARKDOWN)),
+        ("export as HTML.", Export(Form.HTML)),
+        ("export json", Export(Form.JSON)),
+        (
+            "export <https://a.slack.com/archives/C1/p1|there> html",
+            Export(Form.HTML, "https://a.slack.com/archives/C1/p1"),
+        ),
+        ("export #/general/12", Export(link="#/general/12")),
+    ],
+)
+def test_an_export_names_a_form_and_a_thread_or_neither(text: str, export: Export) -> None:
+    assert exported(text) == export
+    assert taken_out(said(text)) == taken_out(said(text, Addressed.DIRECT)) == export
+
+
+@pytest.mark.parametrize("text", ["", "exports", "export our data to a table", "export pdf", "please export"])
+def test_what_only_speaks_of_exports_is_a_question(text: str) -> None:
+    assert exported(text) is None
+
+
+def test_an_export_is_asked_of_the_bot_itself() -> None:
+    assert taken_out(said("export", Addressed.THREAD)) is None
+    assert taken_out(said("export", Addressed.MENTION, FILE)) is None

@@ -37,6 +37,7 @@ def test_the_manifest_has_exactly_these_scopes_events_commands_and_shortcuts() -
     assert [c["command"] for c in told["features"]["slash_commands"]] == [
         methods.COMMAND,
         methods.RECALL_COMMAND,
+        methods.EXPORT_COMMAND,
     ]
     assert {s["callback_id"]: s["name"] for s in told["features"]["shortcuts"]} == methods.SHORTCUTS
 

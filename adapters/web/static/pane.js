@@ -81,7 +81,8 @@ export class Pane {
       avatar(this.room.bot.id, this.room),
       h("div", { class: "content" },
         h("header", { class: "byline" }, h("strong", {}, this.room.bot.name), h("span", { class: "badge" }, "bot"), h("span", { class: "only" }, "Only you can see this")),
-        note.found ? new Found(this, note.found).element : h("p", { class: "note-text" }, note.text)),
+        note.found ? new Found(this, note.found).element : h("p", { class: "note-text" }, note.text),
+        note.download && h("a", { class: "file", href: note.download, download: "" }, "Download")),
       iconButton("close", "Dismiss", dismiss),
     );
     this.list.list.append(item);

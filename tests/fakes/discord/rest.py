@@ -369,6 +369,10 @@ class Rest:
                 files.append((part.filename or "file", "text/plain; charset=utf-8", bytes(data)))
         return body, files
 
+    def _check_files(self, files: list[tuple[str, str, bytes]]) -> None:
+        if sum(len(data) for _, _, data in files) > self.world.most_file_bytes:
+            raise Refused(413, 40005, "Request entity too large")
+
     def _check(self, body: Payload, *, empty: bool) -> None:
         content = body.get("content") or ""
         if len(content) > MESSAGE_LENGTH:
@@ -402,6 +406,7 @@ class Rest:
         body, files = await self._body(request)
         if files:
             self._place(request, "attach_files")
+            self._check_files(files)
         self._check(body, empty=not files)
         nonce = body.get("nonce")
         if nonce is not None:
@@ -595,8 +600,11 @@ class Rest:
             return {"interaction": shown, "resource": {"type": body["type"]}}
         return None
 
-    def _hook_message(self, interaction: Interaction, body: Payload) -> Payload:
-        self._check(body, empty=True)
+    def _hook_message(
+        self, interaction: Interaction, body: Payload, files: list[tuple[str, str, bytes]] | None = None
+    ) -> Payload:
+        self._check_files(files or [])
+        self._check(body, empty=not files)
         if "allowed_mentions" not in body:
             self.world.violation("an interaction's message without allowed_mentions")
         return {
@@ -608,7 +616,9 @@ class Rest:
             "application_id": str(self.world.bot.id),
             "content": body.get("content", ""),
             "flags": body.get("flags", 0) | (interaction.response or {}).get("data", {}).get("flags", 0),
-            "attachments": [],
+            "attachments": [
+                self.world.attachment(int(interaction.payload["channel_id"]), *file) for file in files or ()
+            ],
             "embeds": body.get("embeds") or [],
             "components": body.get("components") or [],
             "mentions": [],
@@ -635,8 +645,8 @@ class Rest:
 
     async def followup(self, request: web.Request) -> Payload:
         interaction = self._interaction(request)
-        body, _ = await self._body(request)
-        message = self._hook_message(interaction, body)
+        body, files = await self._body(request)
+        message = self._hook_message(interaction, body, files)
         interaction.followups.append(message)
         self.world.touch()
         return message

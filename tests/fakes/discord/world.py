@@ -151,6 +151,8 @@ class World:
         self.typing: list[int] = []
         self.used_permissions: set[str] = set()
         self.closed_dms: set[int] = set()
+        self.most_file_bytes = 10 * 1024 * 1024
+        """Of all files of a message, without boosts."""
         self.nonces: dict[tuple[int, str], Payload] = {}
         """What was sent under a nonce; also what was deleted since."""
         self.changed = asyncio.Condition()
@@ -549,7 +551,7 @@ class World:
             "timestamp": iso(made_ms(message_id)),
             "edited_timestamp": None,
             "tts": False,
-            "attachments": [self._attachment(channel, name, kind, data) for name, kind, data in files],
+            "attachments": [self.attachment(channel, name, kind, data) for name, kind, data in files],
             "embeds": list(embeds),
             "reactions": [],
             "pinned": False,
@@ -578,7 +580,7 @@ class World:
             self.touch()
         return message
 
-    def _attachment(self, channel: int, name: str, kind: str, data: bytes) -> Payload:
+    def attachment(self, channel: int, name: str, kind: str, data: bytes) -> Payload:
         file_id = self.snowflake()
         path = f"/attachments/{channel}/{file_id}/{name}"
         self.files[path] = (kind, data)

@@ -45,6 +45,7 @@ class WebApi:
             "chat.update": self._update,
             "conversations.history": self._history,
             "conversations.info": self._channel_info,
+            "conversations.open": self._open_direct,
             "conversations.replies": self._replies,
             "files.completeUploadExternal": self._complete_upload,
             "files.getUploadURLExternal": self._upload_url,
@@ -366,6 +367,17 @@ class WebApi:
             "is_shared": channel.shared,
         } | ({"user": min(channel.members - {team.bot_user})} if channel.kind == "im" else {})
 
+    async def _open_direct(self, team: Team, arguments: Json) -> Json:
+        """The direct message of the bot and one person, which is made when it is not there."""
+        user = str(arguments.get("users", ""))
+        if user not in team.users or user in team.departed:
+            raise Refused("user_not_found" if user not in team.users else "user_disabled")
+        members = {user, team.bot_user}
+        found = next((c for c in team.channels.values() if c.kind == "im" and c.members == members), None)
+        if found is None:
+            found = self._slack.add_channel(team, Channel(new_id("D"), "", "im", members))
+        return {"channel": {"id": found.id}, "no_op": True, "already_open": True}
+
     async def _users_conversations(self, team: Team, arguments: Json) -> Json:
         kinds = {"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}
         wanted = {kinds[t] for t in str(arguments.get("types") or "public_channel").split(",")}
@@ -422,7 +434,7 @@ class WebApi:
         done = [team.files[f["id"]] | {"title": f.get("title", "")} for f in files]
         self._note_pings("files.completeUploadExternal", arguments)
         for file in done:
-            if file["id"] not in team.contents:
+            if len(team.contents.get(file["id"], b"")) != file["size"]:
                 raise Refused("file_not_found")
         if arguments.get("channel_id"):
             channel = self._joined(team, arguments, "channel_id")

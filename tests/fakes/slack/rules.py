@@ -48,6 +48,7 @@ ARGUMENTS: dict[str, set[str]] = {
     "chat.update": FORMATTING | {"channel", "ts", "reply_broadcast", "file_ids", "as_user"},
     "conversations.history": PAGING | {"channel"},
     "conversations.info": {"channel", "include_locale", "include_num_members"},
+    "conversations.open": {"users", "channel", "return_im", "prevent_creation"},
     "conversations.replies": PAGING | {"channel", "ts"},
     "files.completeUploadExternal": {"files", "channel_id", "thread_ts", "initial_comment"},
     "files.getUploadURLExternal": {"filename", "length", "alt_txt", "snippet_type"},
