@@ -19,13 +19,14 @@ from bot.domain import (
     Outcome,
     Prompt,
     Restart,
+    Said,
     Turn,
     Usage,
     Window,
 )
 from bot.errors import ModelError, PlatformError
 from bot.files import take
-from bot.ports import Model, Platform, RecordStore, Reply, SummaryStore
+from bot.ports import Handler, Model, Platform, RecordStore, Reply, SummaryStore
 from bot.prompt import Count
 from bot.turns import Held
 from bot.windows import WindowLoader
@@ -78,6 +79,11 @@ class Answerer:
         self._personas = personas
         self._offer = offer
         self._backfill = backfill
+        self._handler: Handler | None = None
+
+    def serve(self, handler: Handler) -> None:
+        """`handler` takes what was said in a thread and had not been heard."""
+        self._handler = handler
 
     async def compose(
         self, held: Held, platform: Platform, reply: Reply, news: Sequence[Message]
@@ -104,11 +110,22 @@ class Answerer:
         if turn.settings.complete_from is not None:
             return await self._windows.load(turn, news), ""
         history = await self._history(turn, platform)
-        if history is None:
+        if history is None or not await self._hear(history.later):
             return await self._windows.load(turn, news), words.HISTORY_UNREAD
         await self._records.add_history(turn, history)
         remark = "" if history.whole else words.history_cut(len(history.messages))
         return await self._windows.reload(turn), remark
+
+    async def _hear(self, later: Sequence[Said]) -> bool:
+        """Receive what people said after the question; whether that is all.
+
+        Before the history is archived: until then the session does not count as whole, and whoever
+        takes over asks again. What was heard already changes nothing; the rest waits for its turn.
+        """
+        for said in later:
+            assert self._handler is not None, "served before the first turn"
+            await self._handler(said)
+        return len(later) < self._backfill.most
 
     async def _history(self, turn: Turn, platform: Platform) -> History | None:
         try:
@@ -121,7 +138,7 @@ class Answerer:
                 extra={"event": "history.unread", "session": str(turn.key)},
             )
             return None
-        return History(tuple(map(clean_message, history.messages)), history.whole)
+        return replace(history, messages=tuple(map(clean_message, history.messages)))
 
     async def _ask(self, held: Held, platform: Platform, reply: Reply, window: Window, lead: str) -> Composed:
         """Ask the model; its answer comes after `lead`."""

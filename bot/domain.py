@@ -89,7 +89,7 @@ class Said:
     """Somebody said something.
 
     `text` of the message is without the mention of the bot. Every delivery of one message
-    (redeliveries, twins, catching up) is turned into the same value.
+    (redeliveries, twins, catching up) is turned into the same value, but for `answer` and `again`.
     """
 
     key: SessionKey
@@ -105,6 +105,8 @@ class Said:
     """What else allow and deny lists may name of the sender and the place: roles, categories."""
     closed: bool = False
     """The thread has readers of its own, not all of its channel (a private thread)."""
+    again: bool = False
+    """The platform delivers it once more, since nobody acknowledged it before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,12 +346,15 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a platform holds of a thread before some position."""
+    """What a platform holds of a thread around some position."""
 
     messages: tuple[Message, ...]
-    """Ascending by position: the newest that fit the bounds."""
+    """What was said before it, ascending: the newest that fit the bounds."""
     whole: bool
     """The first of them is the first of the thread."""
+    later: tuple[Said, ...] = ()
+    """What people said in the thread after it, as they would have been heard, ascending: the oldest that
+    fit the bounds. Where every message makes its own session (direct messages) it may be left out."""
 
 
 class Outcome(StrEnum):

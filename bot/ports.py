@@ -122,6 +122,7 @@ class Platform(Protocol):
     async def history(self, key: SessionKey, before: int, limit: int) -> History:
         """What was said in the thread before position `before`: the newest `limit` messages at most.
 
+        And what was said there later: the oldest `limit`, of which some may have been heard already.
         Raises `PlatformUnavailable`, `PlatformForbidden`.
         """
 

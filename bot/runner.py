@@ -15,7 +15,7 @@ from bot.answering import Answerer, Composed
 from bot.domain import Answer, Closed, Message, Outcome, Part, Turn
 from bot.errors import LeaseLost, PlatformError, PlatformForbidden, StoreError, ThreadflyError
 from bot.observing import Observer, TurnEnd
-from bot.ports import HotContext, Platform, Reply, TurnStore
+from bot.ports import Handler, HotContext, Platform, Reply, TurnStore
 from bot.summary import Summariser
 from bot.turns import Held, Keeper
 
@@ -53,9 +53,10 @@ class Runner:
         self._chores: set[asyncio.Task[None]] = set()
         self._ending = asyncio.Event()
 
-    def serve(self, platforms: Mapping[str, Platform]) -> None:
-        """Answer on these platforms, by name."""
+    def serve(self, platforms: Mapping[str, Platform], handler: Handler) -> None:
+        """Answer on these platforms, by name. `handler` takes what nobody had heard."""
         self._platforms = platforms
+        self._answerer.serve(handler)
 
     def closing(self) -> bool:
         """Whether nothing new is begun any more."""

@@ -4,9 +4,9 @@ The steps are those of docs/architecture.md. Receiving is one transaction; answe
 its own (`runner.py`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from bot import commands, words
 from bot.cleaning import clean_author, clean_message
@@ -39,6 +39,14 @@ from bot.runner import Runner
 from bot.taking import TakingOut, Wish
 from bot.turns import Keeper
 
+LATE = timedelta(seconds=5)
+"""What reaches us so long after it was said may have been answered by people meanwhile."""
+
+
+def utc_now() -> datetime:
+    """The time of day."""
+    return datetime.now(UTC)
+
 
 class Service:
     """Receives what platforms tell: the one door to the core."""
@@ -57,6 +65,7 @@ class Service:
         taking: TakingOut,
         offer: Offer,
         observer: Observer,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._gate = gate
         self._records = records
@@ -69,12 +78,13 @@ class Service:
         self._taking = taking
         self._offer = offer
         self._observer = observer
+        self._now = now
         self._platforms: Mapping[str, Platform] = {}
 
     def serve(self, platforms: Mapping[str, Platform]) -> None:
         """Answer on these platforms, by name."""
         self._platforms = platforms
-        self._runner.serve(platforms)
+        self._runner.serve(platforms, self.handle)
 
     async def handle(self, event: Event) -> Receipt:
         """The platforms' `Handler`: commit, then return."""
@@ -82,7 +92,7 @@ class Service:
             raise ArchiveUnavailable(words.CLOSING)
         match event:
             case Said():
-                return await self._receive(replace(event, message=clean_message(event.message)))
+                return await self._receive(self._as_it_came(event))
             case Edited():
                 edited = replace(event, message=clean_message(event.message))
                 changed = await self._records.edit(self._gate.edited(edited))
@@ -119,6 +129,14 @@ class Service:
             self._keeper.stop(changed.stopping)
             return words.STOPPING
         return words.after(command, self._offer, changed.settings)
+
+    def _as_it_came(self, said: Said) -> Said:
+        """Cleaned. With what comes late, its thread may hold more: replies that were nobody's business yet.
+
+        They are then looked for on the platform, as what was said before a first call is.
+        """
+        late = said.again or self._now() - said.message.sent_at > LATE
+        return replace(said, message=clean_message(said.message), opens_thread=said.opens_thread and not late)
 
     async def _receive(self, heard: Said) -> Receipt:
         said = self._gate.admit(heard)

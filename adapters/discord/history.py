@@ -1,13 +1,13 @@
-"""What Discord holds of a conversation before some message."""
+"""What Discord holds of a conversation before some message, and after it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from adapters.discord import events
 from adapters.discord.people import People
 from adapters.discord.places import Places, Spot
 from adapters.discord.rest import Rest
-from bot.domain import History, Message, SessionKey
+from bot.domain import NEWEST_EVER, History, Message, Said, SessionKey
 from bot.errors import PlatformForbidden, PostGone
 from bot.taking import is_name
 
@@ -20,7 +20,15 @@ PAGE = 100
 class Past:
     """Reads backwards through a conversation."""
 
-    def __init__(self, rest: Rest, places: Places, people: People) -> None:
+    def __init__(
+        self,
+        rest: Rest,
+        places: Places,
+        people: People,
+        heard: Callable[[Payload, Spot], Awaitable[Said | None]],
+    ) -> None:
+        """`heard` makes of a payload what the core would have heard of it."""
+        self._heard = heard
         self._rest = rest
         self._places = places
         self._people = people
@@ -40,13 +48,28 @@ class Past:
                 whole = False
                 break
             found.append(await self._message(guild, payload))
-        return History(tuple(reversed(found)), whole)
+        later = () if spot.direct else await self._later(spot, key, position, limit)
+        return History(tuple(reversed(found)), whole, later)
+
+    async def _later(self, spot: Spot, key: SessionKey, after: int, limit: int) -> tuple[Said, ...]:
+        """What people said after that position, the oldest first."""
+        found: list[Said] = []
+        page: list[Payload] | None = None
+        while len(found) < limit and (page is None or len(page) == PAGE):
+            page = sorted(await self._page(spot.id, after=after), key=lambda payload: int(payload["id"]))
+            for payload in page:
+                after = int(payload["id"])
+                if spot.guild is not None:
+                    payload["guild_id"] = key.workspace
+                if (said := await self._heard(payload, spot)) is not None and said.key == key:
+                    found.append(said)
+        return tuple(found[:limit])
 
     async def _backwards(self, spot: Spot, position: int) -> AsyncIterator[Payload]:
         """What was said, newest first; at the end the message that the thread was opened from."""
         before = position
         while True:
-            page = await self._page(spot.id, before)
+            page = await self._page(spot.id, before=before)
             for payload in page:
                 told = _starter(payload)
                 if told is not None and not self._is_handed(told):
@@ -60,12 +83,13 @@ class Past:
         ours = int(payload["author"]["id"]) == self._rest.me
         return ours and any(is_name(file.get("filename") or "") for file in payload.get("attachments") or ())
 
-    async def _page(self, channel: int, before: int) -> list[Payload]:
-        query = {"before": before, "limit": PAGE}
+    async def _page(self, channel: int, before: int = NEWEST_EVER, after: int = 0) -> list[Payload]:
+        bound = {"after": after} if after else {"before": before}
+        query = {**bound, "limit": PAGE}
         page: list[Payload] = await self._rest.call(
             "GET", "/channels/{channel_id}/messages", query=query, channel_id=channel
         )
-        return [payload for payload in page if int(payload["id"]) < before]
+        return [payload for payload in page if after < int(payload["id"]) < before]
 
     async def _without_thread(self, key: SessionKey, guild: int | None, position: int) -> History:
         """Where no thread was opened, all that is known to belong is the message it began with."""

@@ -97,7 +97,6 @@ class DiscordPlatform:
         self._people = People(self._rest)
         self._rooms = Rooms(self._rest, self._places)
         self._teller = Teller(self._rest)
-        self._past = Past(self._rest, self._places, self._people)
         self._files = Files(self._rest, "" if url.host == DISCORDS_OWN else url.authority)
         self._memberships = Memberships(self._rest)
         self._shelf = DiscordShelf(self._rest, self._places, self._memberships, self._gateway)
@@ -118,6 +117,7 @@ class DiscordPlatform:
             frozenset(allowed_bots),
             answer_within,
         )
+        self._past = Past(self._rest, self._places, self._people, self._receiver.said)
 
     @property
     def name(self) -> str:

@@ -166,16 +166,19 @@ class CatchingUp:
         return int(self._answer_from.timestamp() * 1_000_000)
 
     async def _read(self, installation: Installation, channel: str, since: int, handler: Handler) -> int:
-        """Hand on everything after `since`, newest first; the newest position that Slack showed at once."""
+        """Hand on everything after `since`, newest first; the newest position that Slack showed at once.
+
+        Replies come after what opened their thread: without it they would be nobody's business.
+        """
         newest = since
         first = True
         async for page in self._history(installation, channel, since):
             if first:
                 newest, first = max([since, *map(_latest, page)]), False
+            await self._hand_on(installation, channel, page, since, handler)
             for message in page:
                 if _latest(message) > since and message.get("latest_reply"):
                     await self._thread(installation, channel, message["ts"], since, handler)
-            await self._hand_on(installation, channel, page, since, handler)
         return newest
 
     async def _old_threads(

@@ -1,8 +1,8 @@
-"""What was said in a thread before the bot was called: the newest messages, without a gap."""
+"""What was said in a thread before the bot was called: the newest messages, without a gap. And after."""
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from adapters.slack import events
@@ -13,7 +13,7 @@ from adapters.slack.handing import is_handed
 from adapters.slack.markup import position_of, ts_of
 from adapters.slack.names import Names
 from adapters.slack.workspaces import Installation
-from bot.domain import History, SessionKey
+from bot.domain import History, Said, SessionKey
 
 Kind = Literal["internal", "limited"]
 """How Slack limits the reading of history: `limited` is for apps that are distributed outside of the
@@ -47,15 +47,17 @@ class Past:
         """The newest `limit` messages before a position, as `Platform.history` promises."""
         until = self._clock() + self._patience_s
         read = _Reading(installation.client, key, self._page, until)
+        later: Sequence[Json] = ()
         if key.thread == FLAT:
             found, whole = await read.flat(before, limit)
         else:
-            found, whole = await read.thread(before, limit)
+            found, whole, later = await read.thread(before, limit)
         me = installation.me
         told = [m for m in found if _is_told(m, me)]
-        ids = frozenset().union(*(events.unknown_names(m) for m in told))
+        ids = frozenset().union(*(events.unknown_names(m) for m in (*told, *later)))
         names = await self._names.of(installation, ids, NAMES_S)
-        return History(tuple(events.as_message(m, me, names) for m in told), whole)
+        heard = (events.said(m, key.channel, me, names) for m in later)
+        return History(tuple(events.as_message(m, me, names) for m in told), whole, tuple(_here(key, heard)))
 
 
 def _is_told(message: Json, me: Me) -> bool:
@@ -88,24 +90,34 @@ class _Reading:
         whole = not more and len(found) <= limit
         return list(found)[-limit:] if limit else [], whole
 
-    async def thread(self, before: int, limit: int) -> tuple[Sequence[Json], bool]:
-        """What was said in a thread: Slack begins with the oldest, so of a very long one its end is read."""
+    async def thread(self, before: int, limit: int) -> tuple[Sequence[Json], bool, Sequence[Json]]:
+        """What was said in a thread: Slack begins with the oldest, so of a very long one its end is read.
+
+        Behind it whether that is all, and what was said from `before` on.
+        """
         try:
-            first = await self._replies(before)
+            first = await self._replies()
         except Refused as refused:
             if refused.code in GONE:
-                return [], True
+                return [], True, []
             raise
-        messages = list(first.get("messages") or ())
-        root: Json = next((m for m in messages if m.get("ts") == self._key.thread), {})
+        root: Json = next((m for m in first.get("messages") or () if m.get("ts") == self._key.thread), {})
         count = int(root.get("reply_count") or 0)
         if _cursor(first) and count > self._page * MOST_PAGES:
-            return (await self._end(before, limit, count))[-limit:], False
-        found = deque(messages, maxlen=limit + 1)
-        await self._rest(first, found, before)
-        found = deque((m for m in found if position_of(m["ts"]) < before), maxlen=limit + 1)
+            later = (await self._replies(oldest=ts_of(before))).get("messages") or ()
+            return (await self._end(before, limit, count))[-limit:], False, self._after(before, later, limit)
+        found: deque[Json] = deque(maxlen=limit + 1)
+        later = []
+        async for messages in self._pages(first):
+            found.extend(m for m in messages if position_of(m["ts"]) < before)
+            later += self._after(before, messages, limit - len(later))
         whole = len(found) <= limit and (not found or found[0]["ts"] == self._key.thread)
-        return list(found)[-limit:], whole
+        return list(found)[-limit:], whole, later
+
+    def _after(self, before: int, messages: Iterable[Json], most: int) -> list[Json]:
+        """The first replies that are newer."""
+        newer = [m for m in messages if position_of(m["ts"]) > before and m["ts"] != self._key.thread]
+        return newer[:most]
 
     async def _end(self, before: int, limit: int, count: int) -> Sequence[Json]:
         """The end of a thread with very many replies, by stretches of time that get longer."""
@@ -120,29 +132,32 @@ class _Reading:
 
     async def _between(self, oldest: int, before: int, limit: int) -> Sequence[Json]:
         """The newest `limit` replies from one moment on and before another."""
-        bounds = {"oldest": ts_of(oldest - 1)}
-        first = await self._replies(before, **bounds)
-        found = deque(
-            (m for m in first.get("messages") or () if m.get("ts") != self._key.thread), maxlen=limit
-        )
-        await self._rest(first, found, before, **bounds)
+        bounds = {"oldest": ts_of(oldest - 1), "latest": ts_of(before)}
+        found: deque[Json] = deque(maxlen=limit)
+        async for messages in self._pages(await self._replies(**bounds), **bounds):
+            found.extend(m for m in messages if m["ts"] != self._key.thread)
         return [m for m in found if oldest <= position_of(m["ts"]) < before]
 
-    async def _rest(self, page: Json, found: deque[Json], before: int, **bounds: str) -> None:
-        """Add what is on the pages after `page`; each begins with the thread's first message again."""
+    async def _pages(self, page: Json, **bounds: str) -> AsyncIterator[list[Json]]:
+        """The messages of `page` and of those after it; each begins with the thread's first message again."""
+        yield [m for m in page.get("messages") or () if m.get("ts")]
         while cursor := _cursor(page):
-            page = await self._replies(before, cursor=cursor, **bounds)
-            found.extend(m for m in page.get("messages") or () if m.get("ts") != self._key.thread)
+            page = await self._replies(cursor=cursor, **bounds)
+            messages = page.get("messages") or ()
+            yield [m for m in messages if m.get("ts") and m["ts"] != self._key.thread]
 
-    async def _replies(self, before: int, **arguments: Any) -> Json:
-        return await self._read(
-            "conversations.replies", ts=self._key.thread, latest=ts_of(before), **arguments
-        )
+    async def _replies(self, **arguments: Any) -> Json:
+        return await self._read("conversations.replies", ts=self._key.thread, **arguments)
 
     async def _read(self, method: str, **arguments: Any) -> Json:
         return await self._client.read(
             method, until=self._until, channel=self._key.channel, limit=self._page, **arguments
         )
+
+
+def _here(key: SessionKey, heard: Iterable[Said | None]) -> Iterator[Said]:
+    """Those of this very session; a bot's own words are none."""
+    return (said for said in heard if said is not None and said.key == key)
 
 
 def _cursor(page: Json) -> str | None:

@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -23,6 +24,7 @@ from adapters.slack import buttons, commands, content, events, recall
 from adapters.slack.looking import Looking
 from adapters.slack.names import Names
 from adapters.slack.shelf import SlackShelf
+from adapters.slack.sockets import RETRY
 from adapters.slack.twins import Twins
 from adapters.slack.welcome import Welcome
 from adapters.slack.workspaces import Installation, Workspaces
@@ -133,7 +135,7 @@ class Receiver(AsyncMiddleware):
         installation: Installation | None = req.context.get("installation")
         try:
             async with asyncio.timeout(ACKNOWLEDGE_S):
-                return await self._take(body, installation, self._handler, self._desk)
+                return await self._take(req, installation, self._handler, self._desk)
         except (ThreadflyError, TimeoutError) as exc:
             log.warning(
                 "Not acknowledged, Slack will deliver it again: %s",
@@ -145,8 +147,9 @@ class Receiver(AsyncMiddleware):
         return BoltResponse(status=503, body="")
 
     async def _take(
-        self, body: Json, installation: Installation | None, handler: Handler, desk: Desk
+        self, req: AsyncBoltRequest, installation: Installation | None, handler: Handler, desk: Desk
     ) -> BoltResponse:
+        body: Json = req.body
         kind = body.get("type")
         event: Json = body.get("event") or {}
         if kind == "event_callback" and event.get("type") in {"app_uninstalled", "tokens_revoked"}:
@@ -154,7 +157,7 @@ class Receiver(AsyncMiddleware):
         elif installation is None:
             pass
         elif kind == "event_callback":
-            await self._event(event, installation, handler)
+            await self._event(event, installation, handler, again=RETRY in req.headers)
         elif kind == "block_actions":
             await self._pressed(body, installation, handler)
         elif kind == "message_action":
@@ -163,7 +166,7 @@ class Receiver(AsyncMiddleware):
             return await self._command(body, installation, desk)
         return BoltResponse(status=200, body="")
 
-    async def _event(self, event: Json, installation: Installation, handler: Handler) -> None:
+    async def _event(self, event: Json, installation: Installation, handler: Handler, *, again: bool) -> None:
         await self._shelf.heed(event, installation.me)
         if event.get("type") in events.CHANNEL_GONE:
             await handler(events.gone(event, installation.me))
@@ -177,9 +180,10 @@ class Receiver(AsyncMiddleware):
         parsed = events.parse(event, me, names)
         if parsed is None:
             return
-        receipt = await (
-            self._twins.hand_on(parsed, handler) if isinstance(parsed, Said) else handler(parsed)
-        )
+        if isinstance(parsed, Said):
+            receipt = await self._twins.hand_on(replace(parsed, again=again), handler)
+        else:
+            receipt = await handler(parsed)
         if receipt is not Receipt.IGNORED:
             self._heard(me.workspace, parsed.key.channel)
         asked = receipt in {Receipt.ANSWERING, Receipt.QUEUED}

@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -25,6 +25,8 @@ CONNECTIONS = 2
 HEARTBEAT_S = 20.0
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 HTTP_OK = 200
+RETRY = "x-slack-retry-num"
+"""The header with which Slack delivers again over HTTP; what says so on a socket is put there too."""
 GRACE_S = 30.0
 """A connection that Slack has told to go may still bring events for a while."""
 
@@ -144,7 +146,9 @@ class Sockets:
         return False
 
     async def _answer(self, socket: aiohttp.ClientWebSocketResponse, envelope: Mapping[str, Any]) -> None:
-        request = AsyncBoltRequest(mode="socket_mode", body=envelope.get("payload") or {})
+        retry = envelope.get("retry_attempt")
+        headers: dict[str, str | Sequence[str]] = {RETRY: str(retry)} if retry else {}
+        request = AsyncBoltRequest(mode="socket_mode", body=envelope.get("payload") or {}, headers=headers)
         response = await self._dispatch(request)
         if response.status != HTTP_OK or socket.closed:
             return

@@ -21,10 +21,21 @@ from adapters.web.pump import Pump
 from adapters.web.room import Room
 from adapters.web.server import Pages
 from adapters.web.shelf import CastShelf, shown_page
-from adapters.web.translate import PLATFORM, WORKSPACE, key_of, messages_of, root_of
+from adapters.web.translate import PLATFORM, WORKSPACE, heard_in, key_of, messages_of, root_of
 from bot import words
 from bot.commands import Export
-from bot.domain import Attachment, Author, Button, History, Message, Order, Pressed, SessionKey
+from bot.domain import (
+    NEWEST_EVER,
+    Attachment,
+    Author,
+    Button,
+    History,
+    Message,
+    Order,
+    Pressed,
+    Said,
+    SessionKey,
+)
 from bot.errors import ArchiveUnavailable, PlatformForbidden, ThreadflyError
 from bot.finding import Bookmark, Excerpt, Known, Page, Question, Readable, Recaller, Side
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
@@ -146,7 +157,18 @@ class WebPlatform:
             posts = [*(post for post in page if not post.deleted), *posts]
             found = messages_of(posts, self.room.cast)
         newest = found[-limit:] if limit else ()
-        return History(newest, exhausted and len(newest) == len(found))
+        return History(newest, exhausted and len(newest) == len(found), await self._later(key, before, limit))
+
+    async def _later(self, key: SessionKey, after: int, limit: int) -> tuple[Said, ...]:
+        """What people said in the thread after that position."""
+        posts: list[Post] = []
+        oldest = NEWEST_EVER
+        while oldest > after:
+            with ours():
+                page = await self.room.page(key.channel, root_of(key), oldest, _HISTORY_PAGE)
+            posts = [*page, *posts]
+            oldest = page[0].position if len(page) == _HISTORY_PAGE else after
+        return heard_in((post for post in posts if post.position > after), self.room.cast)[:limit]
 
     async def fetch(self, attachment: Attachment, most: int) -> bytes | None:
         link = _FILE_LINK.match(attachment.url)

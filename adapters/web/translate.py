@@ -1,6 +1,6 @@
 """Posts of the room as events and messages of the core. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 from adapters.web.cast import Cast, Channel, Kind
@@ -61,6 +61,12 @@ def events_of(post: Post, cast: Cast, *, new: bool, first: bool, age: timedelta)
     if post.edited is not None:
         told.append(Edited(key, message_of((post,), cast), _addressed(post, place, cast, post.named)))
     return tuple(told)
+
+
+def heard_in(posts: Iterable[Post], cast: Cast) -> tuple[Said, ...]:
+    """What people said in a thread, as the core would have heard it."""
+    told = (events_of(post, cast, new=True, first=False, age=timedelta()) for post in posts)
+    return tuple(event for events in told for event in events if isinstance(event, Said))
 
 
 def message_of(parts: Sequence[Post], cast: Cast) -> Message:

@@ -456,6 +456,13 @@ class PlatformContract:
         assert [message.text for message in history.messages] == ["two", "three"]
         assert not history.whole
 
+    async def test_history_tells_what_was_said_later_as_it_was_heard(self, harness: Harness) -> None:
+        said = await answered(harness)
+        one, two = [await harness.say(text, thread=said.key) for text in ("one", "two")]
+        heard = await harness.heard.of(Said, lambda event: event.message.position == two)
+        history = await harness.platform.history(said.key, one, 50)
+        assert history.later == (heard,)
+
     async def test_history_reaches_back_to_the_first_message(self, harness: Harness) -> None:
         said = await answered(harness)
         last = await harness.say("one", thread=said.key)

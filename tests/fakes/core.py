@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Callable, Sequence
+from datetime import UTC, datetime
 
 from bot.access import Access
 from bot.answering import Answerer, Backfill
@@ -45,6 +46,8 @@ from storage.archive.windows import Windows
 from storage.database import Database
 from storage.limits import RateLimits
 from storage.search.finder import SqlFinder
+
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Unobserved:
@@ -190,7 +193,9 @@ class Process:
         lease_s: float = 60.0,
         clock: Callable[[], float] = monotonic,
         loader: type[WindowLoader] = WindowLoader,
+        now: Callable[[], datetime] = lambda: LONG_AGO,
     ) -> None:
+        """`now`: by default nothing is ever late."""
         claimant = Claimant(owner, lease_s)
         self.records, self.turns = Records(database, claimant), MortalTurns(database, claimant)
         self.windows, self.summaries = Windows(database), Summaries(database)
@@ -230,6 +235,7 @@ class Process:
             taking=self.taking,
             offer=offer,
             observer=observer,
+            now=now,
         )
         self.service.serve({wall.name: wall})
 

@@ -81,7 +81,7 @@ async def test_replies_in_older_threads_are_found(slack: FakeSlack, core: Script
 async def test_replies_in_very_old_threads_are_found_where_the_bot_takes_part(
     slack: FakeSlack, core: ScriptedCore
 ) -> None:
-    days = 86_400
+    days = 1_440
     start, gone = (slack.say("long ago", ts=ago(n * days), deliver=False) for n in (300, 200))
     marks = Marks(C01=mark(60))
     marks.known = ["main", gone, start]
@@ -90,6 +90,14 @@ async def test_replies_in_very_old_threads_are_found_where_the_bot_takes_part(
     async with running(slack, core, marks, catch_up=True):
         await slack.until(lambda: slack.thread(start))
     assert [said.message.position for said in core.said()] == [position_of(ts)]
+
+
+async def test_a_missed_mention_comes_before_the_replies_to_it(slack: FakeSlack, core: ScriptedCore) -> None:
+    ts = slack.say(f"<@{BOT}> shall we?", deliver=False)
+    reply = slack.say("Yes!", thread_ts=ts, deliver=False, user=BOB)
+    async with running(slack, core, Marks(C01=mark(60)), catch_up=True):
+        await core.until(lambda: len(core.said()) >= 2)
+    assert [said.message.position for said in core.said()[:2]] == [position_of(ts), position_of(reply)]
 
 
 async def test_edits_that_were_missed_are_told(slack: FakeSlack, core: ScriptedCore) -> None:
