@@ -215,7 +215,7 @@ class TurnStore(Protocol):
     async def close(self, turn: Turn, answer: Answer, posted: Sequence[Part], at: datetime) -> Closed:
         """Archive the reply with its usage, close the turn, claim the one that waits."""
 
-    async def again(self, key: SessionKey, asked: int) -> Turn | None:
+    async def again(self, key: SessionKey, asked: int) -> Recorded:
         """Claim a turn that failed for another try, if none runs; else it is queued, or was none."""
 
     async def stop(self, key: SessionKey, asked: int) -> int | None:

@@ -238,11 +238,10 @@ class Service:
             self._tell(pressed.key, pressed.by, words.too_fast(wait_s))
             return Receipt.IGNORED
         claimed_at = self._keeper.now()
-        turn = await self._turns.again(pressed.key, pressed.asked)
-        if turn is None:
-            return Receipt.IGNORED
-        self._runner.start(turn, claimed_at)
-        return Receipt.ANSWERING
+        again = await self._turns.again(pressed.key, pressed.asked)
+        if again.turn is not None:
+            self._runner.start(again.turn, claimed_at)
+        return again.receipt
 
     def _tell(self, key: SessionKey, to: Author, text: str) -> None:
         """Say to one person, alone and not too often, why there is no answer; nobody waits for it."""

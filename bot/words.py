@@ -36,6 +36,7 @@ MAY_NOT_POST = (
     "I have an answer for you, and no right to post it where you asked. "
     "Whoever looks after that place can change that; then please ask again."
 )
+AGAIN_NEXT = "I am still writing another answer here. I try this one again right after it."
 CLOSING = "I am being restarted. Please try again in a moment."
 
 

@@ -15,6 +15,7 @@ from adapters.discord.rest import ALREADY_ANSWERED, Refused, Rest
 from adapters.discord.taking import Takings
 from adapters.posts import Throttled
 from adapters.splitting import split
+from bot import words
 from bot.domain import Button, Order, Pressed, Receipt
 from bot.errors import PlatformError, StoreError
 from bot.ports import Desk, Handler
@@ -93,6 +94,8 @@ class Gestures:
             await self._say(payload, NOTHING_LEFT)
         elif mark.button in (Button.GOOD, Button.BAD):
             await self._say(payload, THANKS)
+        elif mark.button is Button.AGAIN and receipt is Receipt.QUEUED:
+            await self._say(payload, words.AGAIN_NEXT)
 
     # ---- commands
 

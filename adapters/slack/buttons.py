@@ -5,6 +5,7 @@ from typing import Any
 
 from adapters.posts import Showing
 from adapters.slack.events import PLATFORM, Me
+from bot import words
 from bot.domain import Author, Button, Pressed, Receipt, SessionKey
 
 PREFIX = "threadfly_"
@@ -43,6 +44,8 @@ def heard(button: Button, receipt: Receipt) -> str:
     """What whoever pressed it is told alone; "" where they see it happen anyway."""
     if button in {Button.GOOD, Button.BAD}:
         return THANKS
+    if button is Button.AGAIN and receipt is Receipt.QUEUED:
+        return words.AGAIN_NEXT
     if receipt is not Receipt.IGNORED:
         return ""
     return TOO_LATE if button is Button.STOP else NOT_AGAIN

@@ -33,6 +33,7 @@ from bot.domain import (
     Message,
     Order,
     Pressed,
+    Receipt,
     Said,
     SessionKey,
 )
@@ -220,9 +221,11 @@ class WebPlatform:
         key = key_of(post, self.room.cast.channels[post.channel])
         event = Pressed(key, post.mark.asked, button, self._author(by))
         try:
-            await self._handler(event)
+            receipt = await self._handler(event)
         except ArchiveUnavailable:
             return "That could not be kept just now. Try again in a moment."
+        if button is Button.AGAIN and receipt is Receipt.QUEUED:
+            self.room.note(by, post.channel, root_of(key), words.AGAIN_NEXT)
         return ""
 
     async def ordered(self, key: SessionKey, by: str, words: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from bot.domain import Answer, Author, Closed, Message, Outcome, Part, SessionKey, Turn
+from bot.domain import Answer, Author, Closed, Message, Outcome, Part, Receipt, Recorded, SessionKey, Turn
 from bot.errors import LeaseLost
 from storage.archive.claims import Claimant, ask_to_stop, claim, claim_waiting
 from storage.archive.erasing import bury
@@ -227,8 +227,11 @@ class Turns:
         said = Standing.of(answer, posted, at)
         return await self._database.write(lambda c: _close(c, turn, answer, said, self._claimant))
 
-    async def again(self, key: SessionKey, asked: int) -> Turn | None:
-        """Claim a turn that failed for another try; None if it did not fail, or must wait and is queued."""
+    async def again(self, key: SessionKey, asked: int) -> Recorded:
+        """Claim a turn that failed for another try, or queue it behind the one that runs.
+
+        Pressed twice it is the same. Ignored where there is nothing to try again.
+        """
         return await self._database.write(lambda c: _again(c, key, asked, self._claimant))
 
     async def stop(self, key: SessionKey, asked: int) -> int | None:
@@ -334,16 +337,22 @@ def _keep_parts(c: sa.Connection, turn: Turn, posted: Sequence[Part]) -> None:
         c.execute(_DROP_PARTS, {"turn": turn.id, "last": posted[-1].number if posted else 0})
 
 
-def _again(c: sa.Connection, key: SessionKey, asked: int, claimant: Claimant) -> Turn | None:
+_UNDER_WAY: Final = {"queued": Receipt.QUEUED, "running": Receipt.ANSWERING}
+"""A turn that is tried again already."""
+
+
+def _again(c: sa.Connection, key: SessionKey, asked: int, claimant: Claimant) -> Recorded:
     session = c.execute(LOCK_SESSION, key_values(key)).first()
     row = session and c.execute(_TURN_ASKED, {"session": session.id, "asked": asked}).first()
-    if session is None or row is None or row.state != Outcome.FAILED.value or row.forgotten:
-        return None
+    if session is None or row is None or row.forgotten:
+        return Recorded(Receipt.IGNORED)
+    if row.state != Outcome.FAILED.value:
+        return Recorded(_UNDER_WAY.get(row.state, Receipt.IGNORED))
     if session.running_turn is None:
-        return claim(c, session, row, session.version, claimant)
+        return Recorded(Receipt.ANSWERING, turn=claim(c, session, row, session.version, claimant))
     c.execute(sa.update(turns).where(turns.c.id == row.id).values(state="queued"))
     c.execute(sa.update(sessions).where(sessions.c.id == session.id).values(queued=session.queued + 1))
-    return None
+    return Recorded(Receipt.QUEUED)
 
 
 def _stop(c: sa.Connection, key: SessionKey, asked: int) -> int | None:

@@ -456,13 +456,13 @@ async def test_posts_that_rows_name_are_claimed(archive: Archive) -> None:
 async def test_a_failed_turn_is_tried_again_in_place(archive: Archive) -> None:
     recorded, turn = await asked(archive)
     await archive.turns.close(turn, Answer("sorry", Outcome.FAILED), [Part(1, 2, 5)], T0)
-    again = await archive.turns.again(KEY, 1)
+    again = (await archive.turns.again(KEY, 1)).turn
     assert again is not None
     assert (again.id, again.parts) == (turn.id, (Part(1, 2, 5),))
     closed = await archive.turns.close(again, Answer("hello"), [Part(1, 2, 5)], T0)
     assert closed.reply is None, "nothing to append: the message was there"
     assert await archive.texts(recorded.session_id) == ["text 1", "hello"]
-    assert await archive.turns.again(KEY, 1) is None
+    assert await archive.turns.again(KEY, 1) == Recorded(Receipt.IGNORED)
 
 
 async def test_a_second_try_waits_behind_the_turn_that_runs(archive: Archive) -> None:
@@ -470,7 +470,8 @@ async def test_a_second_try_waits_behind_the_turn_that_runs(archive: Archive) ->
     await archive.turns.close(turn, Answer("sorry", Outcome.FAILED), [Part(1, 2, 5)], T0)
     running = (await archive.records.record(said(3, Addressed.THREAD))).turn
     assert running is not None
-    assert await archive.turns.again(KEY, 1) is None
+    for _ in range(2):
+        assert await archive.turns.again(KEY, 1) == Recorded(Receipt.QUEUED), "pressed twice it is the same"
     following = await archive.close(running, 4)
     assert following is not None
     assert (following.asked, following.parts) == ((1,), (Part(1, 2, 5),))

@@ -25,6 +25,7 @@ from bot.domain import (
     Part,
     Pressed,
     Receipt,
+    Recorded,
     Said,
     SessionKey,
 )
@@ -308,7 +309,7 @@ async def test_a_failed_answer_to_what_was_forgotten_is_not_tried_again(world: W
     assert recorded.turn is not None
     await world.process.turns.close(recorded.turn, Answer("", Outcome.FAILED), [], T0)
     await world.order("forget me yes")
-    assert await world.process.turns.again(KEY, 1) is None
+    assert await world.process.turns.again(KEY, 1) == Recorded(Receipt.IGNORED)
 
 
 @pytest.mark.parametrize("place", [Gone("web", "w", "c", "1"), Gone("web", "w", "c", None)])

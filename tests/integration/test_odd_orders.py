@@ -158,7 +158,7 @@ async def test_another_try_waits_for_the_turn_that_runs(stage: Stage) -> None:
     stage.model.open.clear()
     await stage.one.service.handle(said(2_000_000))
     await stage.model.asked.wait()
-    await stage.one.service.handle(Pressed(KEY, 1, Button.AGAIN, ANN))
+    assert await stage.one.service.handle(Pressed(KEY, 1, Button.AGAIN, ANN)) is Receipt.QUEUED
     stage.model.open.set()
     await stage.one.settle()
     assert stage.wall.replies(KEY) == ["Here.", "Here."]

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from adapters.slack import buttons, receiving, sockets
+from bot import words
 from bot.domain import Addressed, Answer, Button, Outcome, Receipt, Said
 from bot.errors import PlatformForbidden
 from bot.ports import Reply
@@ -141,7 +142,11 @@ async def test_nobody_who_presses_is_left_in_silence(slack: FakeSlack, core: Scr
         failed = await answered(slack)
         slack.press("threadfly_again", ts=slack.thread(failed)[0]["ts"])
         await slack.until(lambda: len(slack.responses) == 2)
-    assert [told["text"] for _, told in slack.responses] == [buttons.THANKS, buttons.NOT_AGAIN]
+        core.pressing = Receipt.QUEUED
+        slack.press("threadfly_again", ts=slack.thread(failed)[0]["ts"])
+        await slack.until(lambda: len(slack.responses) == 3)
+    sentences = [buttons.THANKS, buttons.NOT_AGAIN, words.AGAIN_NEXT]
+    assert [told["text"] for _, told in slack.responses] == sentences
     assert all(told["response_type"] == "ephemeral" for _, told in slack.responses)
 
 
