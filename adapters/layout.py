@@ -9,6 +9,7 @@ from adapters.splitting import Piece, settled, split
 from bot.domain import Answer, Outcome
 
 LAST = {Outcome.DONE: Showing.DONE, Outcome.STOPPED: Showing.STOPPED, Outcome.FAILED: Showing.FAILED}
+"""A dropped one is posted nowhere."""
 INSTEAD_OF_NOTHING = {
     Outcome.DONE: words.NOTHING_TO_SAY,
     Outcome.STOPPED: words.NOTHING_SAID_YET,
@@ -25,6 +26,8 @@ class Sheet:
     showing: Showing
     end: int
     """Where in the reply's text it ends."""
+    says: str = ""
+    """Its share of the reply's text, as it is archived."""
     is_file: bool = False
     """`text` is the content of a file."""
 
@@ -49,8 +52,8 @@ class Layout:
         if len(pieces) > self._most:
             tail = self._tail(words.REST_IS_COMING)
             pieces = self._shortened(text, pieces[: self._most], tail)[: self._most]
-            return self._sheets(pieces, tail, Showing.GROWING)
-        return self._sheets(pieces, "", Showing.GROWING)
+            return self._sheets(text, pieces, tail, Showing.GROWING)
+        return self._sheets(text, pieces, "", Showing.GROWING)
 
     def whole(self, answer: Answer, *, files: bool = True) -> list[Sheet]:
         """The sheets of a complete answer, at least one; without `files` as many as it takes."""
@@ -64,10 +67,10 @@ class Layout:
         if most is None or len(pieces) <= most:
             pieces = self._shortened(text, pieces, tail)
         if most is None or len(pieces) <= most:
-            return self._sheets(pieces, tail, showing)
+            return self._sheets(text, pieces, tail, showing)
         tail = self._tail(words.REST_IS_ATTACHED, answer.note)
         pieces = self._shortened(text, pieces[:most], tail)[:most]
-        return [*self._sheets(pieces, tail, showing), self._rest(text, pieces[-1])]
+        return [*self._sheets(text, pieces, tail, showing), self._rest(text, pieces[-1])]
 
     @property
     def _most(self) -> int:
@@ -84,15 +87,16 @@ class Layout:
             return pieces
         return split(text, limit - length(tail), length, after=pieces[:-1])
 
-    def _sheets(self, pieces: Sequence[Piece], tail: str, last: Showing) -> list[Sheet]:
+    def _sheets(self, text: str, pieces: Sequence[Piece], tail: str, last: Showing) -> list[Sheet]:
+        shares = (text[piece.start : piece.end] for piece in pieces)
         return [
-            Sheet(number, piece.shown + tail, last, piece.end)
+            Sheet(number, piece.shown + tail, last, piece.end, says)
             if number == len(pieces)
-            else Sheet(number, piece.shown, Showing.EARLIER, piece.end)
-            for number, piece in enumerate(pieces, 1)
+            else Sheet(number, piece.shown, Showing.EARLIER, piece.end, says)
+            for number, (piece, says) in enumerate(zip(pieces, shares, strict=True), 1)
         ]
 
     def _rest(self, text: str, last: Piece) -> Sheet:
         opening = last.fence.opening if last.fence else ""
         content = opening + text[last.end :].strip("\r\n") + "\n"
-        return Sheet(self._most + 1, content, Showing.EARLIER, len(text), is_file=True)
+        return Sheet(self._most + 1, content, Showing.EARLIER, len(text), text[last.end :], is_file=True)

@@ -11,7 +11,7 @@ from adapters.layout import Layout, Sheet
 from adapters.pacing import Pace
 from adapters.posts import Posts, Throttled
 from adapters.written import Written
-from bot.domain import Answer, Part
+from bot.domain import Answer, Outcome, Part
 from bot.errors import LeaseLost, PlatformForbidden, PlatformUnavailable, StoreError
 from bot.ports import Journal
 
@@ -92,6 +92,23 @@ class PacedReply:
         finally:
             self._cancel()
         return parts
+
+    def standing(self) -> tuple[str, tuple[Part, ...]]:
+        return self._written.standing()
+
+    async def withdraw(self, why: str) -> tuple[Answer, tuple[Part, ...]]:
+        nothing = Answer("", Outcome.DROPPED)
+        try:
+            await self._end_growth()
+            self._raise_if_lost()
+            await self._written.settle()
+        finally:
+            self._cancel()
+        if not self._written.any:
+            return nothing, ()
+        said, _ = self.standing()
+        answer = Answer(said or why, Outcome.STOPPED, why if said else "")
+        return answer, await self.finish(answer)
 
     async def abandon(self) -> None:
         try:

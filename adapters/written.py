@@ -21,6 +21,8 @@ class _Post:
     position: int | None = None
     shown: tuple[str, Showing] | None = None
     """None: nothing yet, or what an earlier owner left there."""
+    says: str | None = None
+    """Its share of the reply's text, as it was when the post was last changed; None as above."""
     gone: bool = False
     """Somebody deleted it. It stays deleted."""
     doubtful: bool = False
@@ -110,7 +112,7 @@ class Written:
         except BaseException:
             post.doubtful = True
             raise
-        post.shown = (sheet.text, sheet.showing)
+        post.shown, post.says = (sheet.text, sheet.showing), sheet.says
         if write_down:
             await self._write_down(post)
 
@@ -123,7 +125,7 @@ class Written:
             await self._while_ours(self._posts.change(post.position, sheet.text, sheet.showing))
         except PostGone:
             post.gone = True
-        post.shown = (sheet.text, sheet.showing)
+        post.shown, post.says = (sheet.text, sheet.showing), sheet.says
 
     async def remove(self, number: int) -> None:
         """Take a post away that the answer does not need."""
@@ -144,6 +146,15 @@ class Written:
             Part(sheet.number, post.position if post and not post.gone else None, sheet.end)
             for sheet, post in posts
         )
+
+    def standing(self) -> tuple[str, tuple[Part, ...]]:
+        """What people read of the reply now, and where; without what an earlier owner left."""
+        text, parts = "", []
+        for post in sorted(self._by_number.values(), key=lambda post: post.number):
+            if post.position is not None and not post.gone and post.says is not None:
+                text += post.says
+                parts.append(Part(post.number, post.position, len(text)))
+        return text, tuple(parts)
 
     async def _while_ours(self, call: Coroutine[Any, Any, T]) -> T:
         """Carry out a call that users can see, and cut it off when the turn stops being ours.

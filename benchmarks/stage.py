@@ -22,6 +22,7 @@ from bot.domain import (
     Finished,
     Message,
     ModelCard,
+    Outcome,
     Part,
     Prompt,
     Receipt,
@@ -174,6 +175,12 @@ class _Reply:
     async def finish(self, answer: Answer) -> tuple[Part, ...]:
         self._journal.check()
         return (Part(1, _reply_at(self._journal.turn.asked[-1]), len(answer.text)),)
+
+    def standing(self) -> tuple[str, tuple[Part, ...]]:
+        return "", ()
+
+    async def withdraw(self, why: str) -> tuple[Answer, tuple[Part, ...]]:  # noqa: ARG002 - the port's
+        return Answer("", Outcome.DROPPED), ()
 
     async def abandon(self) -> None:
         """Nothing was posted."""

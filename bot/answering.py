@@ -54,6 +54,11 @@ class Composed:
     """From the request to the first words."""
     first_shown: int = 0
     """Position of the oldest message in the prompt, if anything older exists; else 0."""
+    withdrawn: bool = False
+    """All that was asked was deleted: `answer` is nobody's business any more."""
+
+
+NOTHING_ASKED = Composed(Answer("", Outcome.DROPPED), withdrawn=True)
 
 
 class Answerer:
@@ -101,7 +106,11 @@ class Answerer:
             return Composed(Answer("\n\n".join(filter(None, [said, words.PAUSED]))))
         window, remark = await self._window(turn, platform, news)
         window = await self._windows.with_questions(turn, window)
+        if not any(message.position in turn.asked for message in window.messages):
+            return NOTHING_ASKED
         composed = await self._ask(held, platform, reply, window, f"{said}\n\n" if said else "")
+        if held.stopped and not await self._windows.is_asked(turn):
+            return NOTHING_ASKED
         notes = " ".join(filter(None, [remark, composed.answer.note]))
         return replace(composed, answer=replace(composed.answer, note=notes))
 

@@ -281,6 +281,14 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
+class Removed:
+    """What became of a deletion that changed something."""
+
+    stopping: int | None = None
+    """Id of the turn that has nothing left to answer by it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Changed:
     """What a command that was no message did."""
 
@@ -363,6 +371,8 @@ class Outcome(StrEnum):
     DONE = "done"
     STOPPED = "stopped"
     FAILED = "failed"
+    DROPPED = "dropped"
+    """Nothing was said: what was asked was deleted before."""
 
 
 @dataclass(frozen=True, slots=True)

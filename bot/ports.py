@@ -29,6 +29,7 @@ from bot.domain import (
     Prompt,
     Receipt,
     Recorded,
+    Removed,
     Reread,
     Said,
     SessionKey,
@@ -98,6 +99,15 @@ class Reply(Protocol):
 
         A part that somebody deleted meanwhile has none. Waits as long as the platform's pace demands.
         Raises `LeaseLost`, `PlatformUnavailable`, `PlatformForbidden`.
+        """
+
+    def standing(self) -> tuple[str, tuple[Part, ...]]:
+        """What people read of it now, and in which parts: all there is where `finish` was not allowed."""
+
+    async def withdraw(self, why: str) -> tuple[Answer, tuple[Part, ...]]:
+        """End it as it stands, with the sentence `why`; what it says then, and every part.
+
+        Where nothing stands yet nothing is posted: the answer is empty then. Raises as `finish`.
         """
 
     async def abandon(self) -> None:
@@ -178,8 +188,8 @@ class RecordStore(Protocol):
     async def edit(self, edited: Edited) -> bool:
         """Let the archive say what the platform says now; whether anything changed."""
 
-    async def delete(self, deleted: Deleted) -> bool:
-        """Remove a message, and let nothing bring it back; whether anything changed."""
+    async def delete(self, deleted: Deleted) -> Removed | None:
+        """Remove a message, and let nothing bring it back; None if that changed nothing."""
 
     async def reread(self, reread: Reread) -> bool:
         """Carry out the deletions and edits that a second reading shows; whether anything changed."""

@@ -67,9 +67,11 @@ class Runner:
 
         `news` are the messages that raised the session to the turn's version.
         """
-        task = asyncio.create_task(self._run(turn, claimed_at, news), name=f"turn {turn.id}")
+        held = self._keeper.take(turn, claimed_at)  # at once: it can be stopped before the task begins
+        task = asyncio.create_task(self._run(held, news), name=f"turn {turn.id}")
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda _: self._keeper.let_go(held))
 
     def do_later(self, work: Coroutine[None, None, None]) -> None:
         """Do what nobody waits for."""
@@ -86,37 +88,37 @@ class Runner:
         if not chore.cancelled() and (error := chore.exception()):
             log.warning("A chore failed: %s", type(error).__name__, extra={"event": "chore.failed"})
 
-    async def _run(self, turn: Turn, claimed_at: float, news: Sequence[Message]) -> None:
-        """Run `turn`, and those that waited behind it in the session, one after the other."""
-        following: Turn | None = turn
-        while following is not None:
-            done = await self._take(following, claimed_at, news)
-            if done is None:
-                return
-            following, claimed_at = done.closed.next, done.closing_at
+    async def _run(self, held: Held, news: Sequence[Message]) -> None:
+        """Run a turn, and those that waited behind it in the session, one after the other."""
+        while (done := await self._take(held, news)) is not None:
+            following = done.closed.next
             news = (done.closed.reply,) if done.closed.reply else ()
             if following is None:
-                await self._hot.append(turn.session_id, done.closed.version, news)
-            elif self.closing():
+                await self._hot.append(held.turn.session_id, done.closed.version, news)
+                return
+            if self.closing():
                 await self._hand_over(following)
                 return
+            held = self._keeper.take(following, done.closing_at)
 
-    async def _take(self, turn: Turn, claimed_at: float, news: Sequence[Message]) -> "_Done | None":
-        """Answer `turn` and close it; None if somebody else does, now or later."""
-        with self._keeper.hold(turn, claimed_at) as held:
-            try:
-                return await self._answer(held, news)
-            except LeaseLost:
-                log.info("A turn is somebody else's", extra=_of(turn, "turn.lost"))
-            except (PlatformError, StoreError) as error:
-                log.warning("A turn must wait: %s", error, extra=_of(turn, "turn.waits"))
-                await self._leave(turn, _rest_s(turn))
-            except asyncio.CancelledError:
-                await self._hand_over(turn)
-                raise
-            except Exception as error:  # noqa: BLE001 - a bug is no reason to forget what is owed
-                _tell_bug(error, turn)
-                await self._leave(turn, _rest_s(turn))
+    async def _take(self, held: Held, news: Sequence[Message]) -> "_Done | None":
+        """Answer a turn and close it; None if somebody else does, now or later."""
+        turn = held.turn
+        try:
+            return await self._answer(held, news)
+        except LeaseLost:
+            log.info("A turn is somebody else's", extra=_of(turn, "turn.lost"))
+        except (PlatformError, StoreError) as error:
+            log.warning("A turn must wait: %s", error, extra=_of(turn, "turn.waits"))
+            await self._leave(turn, _rest_s(turn))
+        except asyncio.CancelledError:
+            await self._hand_over(turn)
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug is no reason to forget what is owed
+            _tell_bug(error, turn)
+            await self._leave(turn, _rest_s(turn))
+        finally:
+            self._keeper.let_go(held)
         return None
 
     async def _hand_over(self, turn: Turn) -> None:
@@ -142,7 +144,7 @@ class Runner:
         try:
             composed = await self._compose(held, platform, reply, news)
             at = datetime.now(UTC)
-            answer, parts = await self._finish(platform, reply, composed.answer, turn)
+            answer, parts = await self._finish(platform, reply, composed, turn)
             closing_at = self._keeper.now()
             closed = await self._close(turn, answer, parts, at)
         except BaseException:
@@ -176,15 +178,23 @@ class Runner:
             return Composed(Answer(words.SOMETHING_BROKE, Outcome.FAILED))
 
     async def _finish(
-        self, platform: Platform, reply: Reply, answer: Answer, turn: Turn
+        self, platform: Platform, reply: Reply, composed: Composed, turn: Turn
     ) -> tuple[Answer, tuple[Part, ...]]:
-        """Post the whole answer. Where the bot may not post, the turn ends without, and its asker is told."""
+        """Post the whole answer; what people read in the end.
+
+        Where the bot may not post (any more), the turn ends with what stands, and its asker is told.
+        """
+        answer = composed.answer
         try:
+            if composed.withdrawn:
+                return await reply.withdraw(words.WITHDRAWN)
             return answer, await reply.finish(answer)
         except PlatformForbidden as error:
             log.warning("No right to answer: %s", error, extra=_of(turn, "reply.forbidden"))
-            self.do_later(platform.tell(turn.key, turn.asker, words.MAY_NOT_POST))
-            return replace(answer, outcome=Outcome.FAILED), ()
+            if not composed.withdrawn:
+                self.do_later(platform.tell(turn.key, turn.asker, words.MAY_NOT_POST))
+            text, parts = reply.standing()
+            return replace(answer, text=text, outcome=Outcome.FAILED, note=words.CUT_OFF), parts
 
     def _afterwards(self, turn: Turn, composed: Composed, answer: Answer, seconds: float) -> None:
         """What nobody waits for: counting, and the summary of what the prompt had no room for."""

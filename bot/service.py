@@ -97,7 +97,10 @@ class Service:
                 edited = replace(event, message=clean_message(event.message))
                 changed = await self._records.edit(self._gate.edited(edited))
             case Deleted():
-                changed = await self._records.delete(event)
+                removed = await self._records.delete(event)
+                if removed is not None and removed.stopping is not None:
+                    self._keeper.stop(removed.stopping)
+                changed = removed is not None
             case Reread():
                 edited_now = tuple(map(clean_message, event.edited))
                 changed = await self._records.reread(replace(event, edited=edited_now))

@@ -82,16 +82,25 @@ class Keeper:
         """This process's clock, to be read before a turn is claimed."""
         return self._clock()
 
-    @contextlib.contextmanager
-    def hold(self, turn: Turn, claimed_at: float) -> Iterator[Held]:
-        """Own `turn`, whose claim began at `claimed_at`, and renew it until the block ends."""
+    def take(self, turn: Turn, claimed_at: float) -> Held:
+        """Own `turn`, whose claim began at `claimed_at`, and renew it until `let_go`."""
         held = Held(turn, self._deadline(claimed_at), self._store, self._clock)
         self._held[turn.id] = held
+        return held
+
+    def let_go(self, held: Held) -> None:
+        """Own it no longer."""
+        if self._held.get(held.turn.id) is held:
+            del self._held[held.turn.id]
+
+    @contextlib.contextmanager
+    def hold(self, turn: Turn, claimed_at: float) -> Iterator[Held]:
+        """`take`, and `let_go` when the block ends."""
+        held = self.take(turn, claimed_at)
         try:
             yield held
         finally:
-            if self._held.get(turn.id) is held:
-                del self._held[turn.id]
+            self.let_go(held)
 
     def stop(self, turn_id: int) -> None:
         """Stop the turn if it is ours; another owner hears of it when it renews."""

@@ -81,6 +81,13 @@ class WindowLoader:
         messages = [*window.messages, *(message for found in fetched for message in found)]
         return replace(window, messages=tuple(sorted(messages, key=attrgetter("position"))))
 
+    async def is_asked(self, turn: Turn) -> bool:
+        """Whether any of the turn's newest questions is still there."""
+        for at in reversed(turn.asked[-MOST_FETCHED:]):
+            if await self._store.between(turn.session_id, at - 1, at + 1, 1):
+                return True
+        return False
+
     def _up_to(self, window: Window, cut: int) -> Window | None:
         """The window without what is newer than `cut`; None if that leaves too few of a longer thread."""
         if not window.messages or window.messages[-1].position <= cut:

@@ -25,6 +25,7 @@ STOPPING = "I am stopping."
 NO_SESSION = "I have no conversation here. Mention me to begin one."
 PAUSED = "I am paused in this thread. Say `resume` to me, and I am back."
 STOPPED = "Stopped."
+WITHDRAWN = "What I was asked was deleted, so I stopped here."
 NO_ANSWER = "The model gave me an empty answer. Try to ask in other words."
 CUT_BY_LENGTH = "The answer reached the model's length limit. Say `go on` for more."
 FILTERED = "The model's provider held the rest of this answer back."
@@ -37,6 +38,7 @@ MAY_NOT_POST = (
     "Whoever looks after that place can change that; then please ask again."
 )
 AGAIN_NEXT = "I am still writing another answer here. I try this one again right after it."
+CUT_OFF = "I lost the right to write here before I was done."
 CLOSING = "I am being restarted. Please try again in a moment."
 
 

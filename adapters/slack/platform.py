@@ -30,7 +30,7 @@ from adapters.slack.shelf import SlackShelf
 from adapters.slack.sockets import Sockets
 from adapters.slack.welcome import Welcome
 from adapters.slack.workspaces import OneWorkspace, Workspaces
-from bot.domain import Answer, Attachment, Author, History, Part, SessionKey
+from bot.domain import Answer, Attachment, Author, History, Outcome, Part, SessionKey
 from bot.errors import PlatformError, PlatformForbidden
 from bot.finding import Known, Page, Question, Readable, Recaller
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
@@ -264,6 +264,14 @@ class NoReply:
     async def finish(self, answer: Answer) -> tuple[Part, ...]:  # noqa: ARG002  # the port's
         """Nothing can be posted."""
         raise self._why
+
+    def standing(self) -> tuple[str, tuple[Part, ...]]:
+        """Nothing that could still be seen to."""
+        return "", ()
+
+    async def withdraw(self, why: str) -> tuple[Answer, tuple[Part, ...]]:  # noqa: ARG002  # the port's
+        """There is nothing."""
+        return Answer("", Outcome.DROPPED), ()
 
     async def abandon(self) -> None:
         """There is nothing to leave."""

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from bot.domain import Author, Part, ThreadSettings, Turn
 from storage.archive.statements import OnConflict, key_of, settings_of
-from storage.tables import clock, parts, sessions, turns
+from storage.tables import clock, messages, parts, sessions, turns
 
 
 class Claimant(NamedTuple):
@@ -92,6 +92,14 @@ _ASKED: Final = (
     sa.select(turns.c.asked_position, turns.c.command)
     .where(sa.or_(turns.c.id == sa.bindparam("turn"), turns.c.into_id == sa.bindparam("turn")))
     .order_by(turns.c.asked_position)
+)
+_ANY_THERE: Final = (
+    sa.select(messages.c.id)
+    .where(
+        messages.c.session_id == sa.bindparam("session"),
+        messages.c.position.in_(sa.bindparam("places", expanding=True)),
+    )
+    .limit(1)
 )
 _PARTS: Final = sa.select(parts).where(parts.c.turn_id == sa.bindparam("turn")).order_by(parts.c.number)
 _TAKE: Final = (
@@ -200,6 +208,20 @@ def claim(c: sa.Connection, session: Any, row: Any, version: int, claimant: Clai
         taken_over=bool(begun),
         settings=settings_of(session),
     )
+
+
+def stop_unasked(c: sa.Connection, session: Any, deleted: int) -> int | None:
+    """Ask the running turn to stop if `deleted` was the last of its questions that was there; its id.
+
+    Those that wait stay: they have questions of their own.
+    """
+    if session.running_turn is None:
+        return None
+    asked = [question.asked_position for question in c.execute(_ASKED, {"turn": session.running_turn})]
+    if deleted not in asked or c.execute(_ANY_THERE, {"session": session.id, "places": asked}).first():
+        return None
+    c.execute(_ASK_TO_STOP, {"turn": session.running_turn})
+    return int(session.running_turn)
 
 
 def _commands(questions: Iterable[tuple[int, str]]) -> tuple[tuple[int, str], ...]:

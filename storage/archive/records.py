@@ -15,6 +15,7 @@ from bot.domain import (
     History,
     Receipt,
     Recorded,
+    Removed,
     Reread,
     Said,
     SessionKey,
@@ -86,8 +87,11 @@ class Records:
         found = found_by(edited.message)
         return await self._database.write(lambda c: rewrite(c, edited, found))
 
-    async def delete(self, deleted: Deleted) -> bool:
-        """Remove the message, and let nothing bring it back; whether anything changed."""
+    async def delete(self, deleted: Deleted) -> Removed | None:
+        """Remove the message, and let nothing bring it back; None if that changed nothing.
+
+        A turn that has nothing left to answer by it is dropped, or asked to stop if it runs.
+        """
         return await self._database.write(lambda c: remove(c, deleted))
 
     async def reread(self, reread: Reread) -> bool:

@@ -44,7 +44,7 @@ def compare(c: sa.Connection, reread: Reread, found: Sequence[Findable]) -> bool
     kept = {row.position: row for row in c.execute(_KEPT, stretch)}
     replies, posts = (set(c.execute(query, stretch).scalars()) for query in (_REPLIES, _POSTS))
     missing = ((kept.keys() - replies) | posts) - reread.there
-    changed = [remove(c, Deleted(reread.key, position)) for position in sorted(missing)]
+    changed = [remove(c, Deleted(reread.key, position)) is not None for position in sorted(missing)]
     for message, found_by_it in zip(reread.edited, found, strict=True):
         old = kept.get(message.position)
         if old is not None and _is_newer(message, old):

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from bot.domain import Addressed, Deleted, Edited, Message, SessionKey, Speaker
+from bot.domain import Addressed, Deleted, Edited, Message, Removed, SessionKey, Speaker
+from storage.archive.claims import stop_unasked
 from storage.archive.searchable import found_by, let_find, let_find_no_more
 from storage.archive.sessions import is_buried, make_session, message_at, unmake_session
 from storage.archive.statements import (
@@ -124,8 +125,8 @@ def _changed_at(c: sa.Connection, session_id: int, position: int, added: int = 0
     c.execute(VOID_SUMMARIES, {"session": session_id, "place": position, "upto": position})
 
 
-def remove(c: sa.Connection, deleted: Deleted) -> bool:
-    """Take a message, or its share of a reply, away for good; whether it was there."""
+def remove(c: sa.Connection, deleted: Deleted) -> Removed | None:
+    """Take a message, or its share of a reply, away for good; None if it was not there."""
     session = c.execute(LOCK_SESSION, key_values(deleted.key)).first()
     if session is None:
         lock_key(c, deleted.key)
@@ -135,20 +136,20 @@ def remove(c: sa.Connection, deleted: Deleted) -> bool:
         BURY(c), tombstone_values(deleted.key, deleted.position, now, ours=session is not None)
     )
     if session is None or not buried.rowcount:
-        return False
+        return None
     place = {"session": session.id, "place": deleted.position}
     reply = c.execute(_PARTS_OF_REPLY_AT, place).all()
     if reply:
-        return _cut_out(c, session, deleted, reply)
+        return Removed() if _cut_out(c, session, deleted, reply) else None
     message = message_at(c, session.id, deleted.position)
     if message is None:
-        return False
+        return None
     c.execute(_ERASE, {"message": message.id})
     let_find_no_more(c, session.id, message)
     _changed_at(c, session.id, deleted.position, added=-1)
     if c.execute(_DROP_ASKED, {**place, "now": now}).rowcount:
         c.execute(_ONE_LESS_WAITING, {"session": session.id})
-    return True
+    return Removed(stop_unasked(c, session, deleted.position))
 
 
 def _cut_out(c: sa.Connection, session: Any, deleted: Deleted, reply: Sequence[Any]) -> bool:

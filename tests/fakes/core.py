@@ -17,6 +17,7 @@ from bot.domain import (
     Finished,
     History,
     ModelCard,
+    Outcome,
     Part,
     Prompt,
     SessionKey,
@@ -158,6 +159,17 @@ class _Posting:
         await self.show(answer.text)
         assert self._position is not None
         return (Part(1, self._position, len(answer.text)),)
+
+    def standing(self) -> tuple[str, tuple[Part, ...]]:
+        if self._position is None:
+            return "", ()
+        text = self._wall.posts[self._position][1]
+        return text, (Part(1, self._position, len(text)),)
+
+    async def withdraw(self, why: str) -> tuple[Answer, tuple[Part, ...]]:
+        text, _ = self.standing()
+        answer = Answer(text or why, Outcome.STOPPED, why) if self._position else Answer("", Outcome.DROPPED)
+        return answer, await self.finish(answer) if self._position else ()
 
     async def abandon(self) -> None: ...
 

@@ -287,6 +287,12 @@ class _SlowReply(Reply):
         await self.holding.at("closing")
         return parts
 
+    def standing(self) -> tuple[str, tuple[Part, ...]]:
+        return self.reply.standing()
+
+    async def withdraw(self, why: str) -> tuple[Answer, tuple[Part, ...]]:
+        return await self.reply.withdraw(why)
+
     async def abandon(self) -> None:
         await self.reply.abandon()
 
