@@ -36,7 +36,7 @@ class Past:
     async def before(self, key: SessionKey, position: int, limit: int) -> History:
         """The newest `limit` messages before `position`. Raises the `PlatformError`s."""
         guild = None if key.channel == key.thread else int(key.workspace)
-        spot = await self._places.spot(int(key.thread), guild)
+        spot = await self._places.spot(self._places.room_of(int(key.thread)), guild)
         if spot is None:
             return await self._without_thread(key, guild, position)
         if not spot.direct and not self._places.may(spot, "read_message_history"):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import discord
@@ -44,6 +44,8 @@ class Spot:
     """A thread's channel."""
     category: int | None = None
     name: str = ""
+    began: int | None = None
+    """The message that a thread was opened from, where the server gave it an id of its own."""
 
     @property
     def in_thread(self) -> bool:
@@ -63,7 +65,7 @@ class Spot:
         if self.guild is None:
             return SessionKey(PLATFORM, DIRECT, str(self.id), str(self.id))
         if self.in_thread:
-            return SessionKey(PLATFORM, str(self.guild), str(self.parent), str(self.id))
+            return SessionKey(PLATFORM, str(self.guild), str(self.parent), str(self.began or self.id))
         return SessionKey(PLATFORM, str(self.guild), str(self.id), str(thread))
 
 
@@ -93,6 +95,8 @@ class Places:
         self._asking: dict[int, asyncio.Lock] = {}
         self._threads: Recent[int, str] = Recent(REMEMBERED)
         """Messages in channels without threads, and the sessions that they turned out to belong to."""
+        self._opened_from: Recent[int, int] = Recent(REMEMBERED)
+        self._opened: Recent[int, int] = Recent(REMEMBERED)
 
     def guild(self, guild: int | None) -> discord.Guild | None:
         """The guild from the cache."""
@@ -105,7 +109,8 @@ class Places:
         found = known.get_channel_or_thread(channel) if known is not None else None
         if isinstance(found, discord.Thread):
             category = found.parent.category_id if found.parent is not None else None
-            return Spot(found.id, found.type.value, guild, found.parent_id, category, found.name)
+            began = self._opened_from.get(found.id)
+            return Spot(found.id, found.type.value, guild, found.parent_id, category, found.name, began)
         if found is not None:
             return Spot(found.id, found.type.value, guild, None, found.category_id, found.name)
         return self._spots.get(channel)
@@ -144,8 +149,19 @@ class Places:
     def learn(self, payload: Payload, guild: int) -> Spot:
         """Remember a channel of the guild that the API sent: which guild it is, it need not say."""
         spot = spot_of({**payload, "guild_id": guild})
+        spot = replace(spot, began=self._opened_from.get(spot.id))
         self._spots.put(spot.id, spot)
         return spot
+
+    def opened(self, message: int, thread: int) -> None:
+        """A thread was opened from a message. On Discord both have one id; elsewhere this is remembered."""
+        if message != thread:
+            self._opened_from.put(thread, message)
+            self._opened.put(message, thread)
+
+    def room_of(self, thread: int) -> int:
+        """The place in which a session's thread is held."""
+        return self._opened.get(thread) or thread
 
     async def is_gone(self, channel: int) -> bool:
         """Whether the gateway is right that the place was deleted; it is not if only the sight was lost.

@@ -21,7 +21,7 @@ from adapters.discord.places import PLATFORM, Places, Spot
 from adapters.discord.posts import DiscordPosts, Rooms
 from adapters.discord.recall import May, Recalls
 from adapters.discord.receiving import Receiver
-from adapters.discord.rest import Payload, Rest
+from adapters.discord.rest import Payload, Refused, Rest
 from adapters.discord.shelf import DiscordShelf
 from adapters.discord.taking import Takings
 from adapters.discord.telling import Teller
@@ -29,7 +29,7 @@ from adapters.pacing import Pace
 from adapters.posts import Throttled
 from adapters.reply import PacedReply
 from bot.domain import Attachment, Author, History, SessionKey
-from bot.errors import PlatformError, PlatformForbidden, PlatformUnavailable
+from bot.errors import PlatformError, PlatformForbidden, PlatformUnavailable, PostGone
 from bot.finding import Known, Page, Question, Readable, Recaller
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
 from bot.taking import Taken, Taker, Wish
@@ -224,13 +224,21 @@ class DiscordPlatform:
     async def _missed(self, payload: Payload, spot: Spot) -> None:
         await self._receiver.catch_up(payload, spot)
 
+    async def _known_commands(self, application: int) -> list[Payload] | None:
+        """The commands that Discord knows; None where it does not tell."""
+        try:
+            known = await self._rest.call("GET", COMMANDS, application_id=application)
+        except (PostGone, Refused):
+            return None
+        return known if isinstance(known, list) else None
+
     async def _tell_commands(self) -> None:
         """Tell Discord of our commands, if it knows others."""
         wanted = commands.wanted(self._models, self._personas)
         application = self._rest.application
         try:
-            known = await self._rest.call("GET", COMMANDS, application_id=application)
-            if not (isinstance(known, list) and commands.same(wanted, known)):
+            known = await self._known_commands(application)
+            if known is None or not commands.same(wanted, known):
                 await self._rest.call("PUT", COMMANDS, body=wanted, application_id=application)
                 log.info("Discord was told of the commands", extra={"event": "commands_told"})
         except (PlatformError, Throttled) as error:

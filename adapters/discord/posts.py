@@ -114,8 +114,9 @@ class Rooms:
         key, thread = turn.key, int(turn.key.thread)
         if key.thread == key.channel:
             return Room(thread)
-        if self._places.cached(thread, int(key.workspace)):
-            return Room(thread)
+        room = self._places.room_of(thread)
+        if room != thread or self._places.cached(thread, int(key.workspace)):
+            return Room(room)
         if thread in turn.asked:
             return None
         by_reply = self._places.thread_of(turn.asked[-1]) == key.thread
@@ -162,6 +163,7 @@ class Rooms:
             if refused.code not in (INVALID_BODY, TITLE_BLOCKED) or name == UNNAMED:
                 raise
             thread = await self._rest.call("POST", path, body={"name": UNNAMED}, **ids)
+        self._places.opened(message, int(thread["id"]))
         return self._places.learn(thread, spot.guild or 0).id
 
     async def _name(self, channel: int, message: int) -> str:

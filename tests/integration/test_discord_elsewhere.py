@@ -178,3 +178,25 @@ async def test_nothing_that_is_read_leniently_is_quoted(
             await answers(fake, asked)
     assert "treasure" not in caplog.text
     assert fake.token not in caplog.text
+
+
+async def test_threads_that_have_ids_of_their_own_are_gone_on_in(fake: FakeDiscord, core: Core) -> None:
+    """On Discord a thread has the id of the message that it was opened from."""
+    fake.own_thread_ids = True
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    async with connected(fake, core):
+        asked = fake.say(ann, channel, f"<@{fake.bot.id}> hello")
+        thread = await fake.wait(
+            lambda: next((c.id for c in fake.channels.values() if c.parent == channel), 0)
+        )
+        assert await answers(fake, thread) == ["You said: hello"]
+        fake.say(ann, thread, "and again")
+        assert await answers(fake, thread, 2) == ["You said: hello", "You said: and again"]
+    assert {said.key.thread for said in core.said} == {str(asked)}
+
+
+async def test_commands_are_told_where_nobody_tells_which_are_known(fake: FakeDiscord, core: Core) -> None:
+    fake.rest.absent = {"GET commands": 404}
+    fake.guild()
+    async with connected(fake, core):
+        assert {"help", "recall"} <= {command["name"] for command in fake.commands}

@@ -159,6 +159,8 @@ class World:
         self._telling: set[asyncio.Task[None]] = set()
         self.files_base = ""
         self.content_intent = True
+        self.own_thread_ids = False
+        """As some emulators do: a thread does not have the id of the message it was opened from."""
         self.bot = User(self.snowflake(), "threadfly", "Threadfly", bot=True)
         self.users[self.bot.id] = self.bot
 
@@ -274,7 +276,12 @@ class World:
         if parent.kind == ANNOUNCEMENT:
             kind = ANNOUNCEMENT_THREAD
         thread = Channel(
-            message or self.snowflake(), kind, name, parent.guild, channel, owner=by or self.bot.id
+            (not self.own_thread_ids and message) or self.snowflake(),
+            kind,
+            name,
+            parent.guild,
+            channel,
+            owner=by or self.bot.id,
         )
         thread.members = {*members, thread.owner}
         self.channels[thread.id] = thread
