@@ -323,7 +323,7 @@ def open_platforms(
     if settings.slack_on:
         platforms.append(_slack(settings, watermarks, recall, memos, gate))
     if settings.discord_on:
-        platforms.append(_discord(settings, watermarks, recall, taker, gate))
+        platforms.append(_discord(settings, watermarks, recall, taker, memos, gate))
     if settings.playground_on:
         token = settings.web.token.get_secret_value()
         platforms.append(
@@ -367,7 +367,7 @@ def _slack(
 
 
 def _discord(
-    settings: Settings, watermarks: Watermarks, recall: Recaller, taker: Taker, gate: Gate
+    settings: Settings, watermarks: Watermarks, recall: Recaller, taker: Taker, memos: Memos, gate: Gate
 ) -> Platform:
     from adapters.discord.platform import DiscordPlatform
 
@@ -383,6 +383,7 @@ def _discord(
         answer_within=timedelta(seconds=settings.catch_up.answer_within),
         recall=recall,
         taker=taker,
+        cache=memos,
         may=gate.may,
     )
 

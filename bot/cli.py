@@ -212,21 +212,32 @@ def forget(
     session: Annotated[
         str, typer.Option(help="All of this session.", metavar="PLATFORM:WORKSPACE:CHANNEL:THREAD")
     ] = "",
+    workspace: Annotated[str, typer.Option(help="All of this workspace.", metavar="PLATFORM:WORKSPACE")] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Take away for good what somebody said in a workspace, or what was said in a session."""
+    """Take away for good what somebody said in a workspace, what was said in a session, or in a workspace."""
     from bot.carry import key_of
     from bot.recall_table import asker
 
     person, key = asker(user) if user else None, key_of(session) if session else None
-    if bool(user) == bool(session) or (person is None and key is None):
-        raise typer.BadParameter("choose one: --user slack:T1:U1, or --session slack:T1:C1:1700000000.000100")
+    platform, _, place = workspace.partition(":")
+    known = [person is not None, key is not None, bool(platform and place)]
+    if len([one for one in (user, session, workspace) if one]) != 1 or known.count(True) != 1:
+        raise typer.BadParameter(
+            "choose one: --user slack:T1:U1, --session slack:T1:C1:1700000000.000100, or --workspace slack:T1"
+        )
     if not yes:
-        typer.confirm(f"Take away for good all of {user or session}?", abort=True)
-    _told_gone(asyncio.run(_forget(_settings(context), person, key)))
+        typer.confirm(f"Take away for good all of {user or session or workspace}?", abort=True)
+    whole = (platform, place) if workspace else None
+    _told_gone(asyncio.run(_forget(_settings(context), person, key, whole)))
 
 
-async def _forget(settings: "Settings", person: "Asker | None", key: "SessionKey | None") -> int:
+async def _forget(
+    settings: "Settings",
+    person: "Asker | None",
+    key: "SessionKey | None",
+    workspace: tuple[str, str] | None = None,
+) -> int:
     from datetime import UTC, datetime
 
     from bot.bootstrap import open_forgetting
@@ -236,6 +247,8 @@ async def _forget(settings: "Settings", person: "Asker | None", key: "SessionKey
             await forgetting.forget_person(*person, datetime.now(UTC))
         if key is not None:
             await forgetting.forget_thread(key)
+        if workspace is not None:
+            await forgetting.forget_workspace(*workspace)
         return await forgetting.work()
 
 

@@ -158,6 +158,14 @@ class Gone:
     """None: the whole channel."""
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The bot was taken out of a workspace: it can answer nothing there. What was said is still there."""
+
+    platform: str
+    workspace: str
+
+
 class Button(StrEnum):
     """What can be pressed below a reply."""
 
@@ -179,7 +187,7 @@ class Pressed:
     """As in `Said`; None: they are not known, or don't count there."""
 
 
-Event = Said | Edited | Deleted | Reread | Gone | Pressed
+Event = Said | Edited | Deleted | Reread | Gone | Left | Pressed
 
 
 @dataclass(frozen=True, slots=True)

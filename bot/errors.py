@@ -14,6 +14,7 @@
       PlatformError
         PlatformUnavailable         after every retry; what was not posted is taken over later
         PlatformForbidden           the bot lacks a right there
+          MayNotAnswer              known before anything was asked of the model; the sentence is the asker's
         PostGone                    the post to edit was deleted, or its stream is dead
 
 The hot context has none: it is disposable, so its failures are misses.
@@ -74,6 +75,10 @@ class PlatformUnavailable(PlatformError):
 
 class PlatformForbidden(PlatformError):
     """The bot has no right to do this there."""
+
+
+class MayNotAnswer(PlatformForbidden):
+    """The bot has no right to answer there; the sentence tells the asker what to do."""
 
 
 class PostGone(PlatformError):

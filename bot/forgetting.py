@@ -194,6 +194,16 @@ class Forgetting:
         await self._store.forget_person(platform, workspace, person, before)
         self._soon()
 
+    async def forget_workspace(self, platform: str, workspace: str) -> int:
+        """Forget all that was said in a workspace up to now; how many threads."""
+        after = threads = 0
+        while some := await self._store.aged(after):
+            for aged in some:
+                if (aged.key.platform, aged.key.workspace) == (platform, workspace):
+                    threads += await self.forget_thread(aged.key) is Verdict.BEGUN
+            after = some[-1].id
+        return threads
+
     def _soon(self, wanted: bool = True) -> bool:
         if wanted:
             self._wanted.set()

@@ -126,7 +126,7 @@ class Platform(Protocol):
 
         Where `turn.parts` is not empty, what they name is continued in place; a part without a
         position is first looked for on the platform (a post of ours that is newer than what was
-        asked and in no row).
+        asked and in no row). Raises `MayNotAnswer` where it is known that nothing can be posted.
         """
 
     async def history(self, key: SessionKey, before: int, limit: int) -> History:

@@ -13,7 +13,14 @@ from datetime import UTC, datetime
 from bot import words
 from bot.answering import Answerer, Composed
 from bot.domain import Answer, Closed, Message, Outcome, Part, Turn
-from bot.errors import LeaseLost, PlatformError, PlatformForbidden, StoreError, ThreadflyError
+from bot.errors import (
+    LeaseLost,
+    MayNotAnswer,
+    PlatformError,
+    PlatformForbidden,
+    StoreError,
+    ThreadflyError,
+)
 from bot.observing import Observer, TurnEnd
 from bot.ports import Handler, HotContext, Platform, Reply, TurnStore
 from bot.summary import Summariser
@@ -140,7 +147,10 @@ class Runner:
     async def _answer(self, held: Held, news: Sequence[Message]) -> "_Done":
         turn, began = held.turn, self._keeper.now()
         platform = self._platforms[turn.key.platform]
-        reply = await platform.open_reply(held)
+        try:
+            reply = await platform.open_reply(held)
+        except MayNotAnswer as refusal:
+            return await self._decline(platform, turn, refusal)
         try:
             composed = await self._compose(held, platform, reply, news)
             at = datetime.now(UTC)
@@ -152,6 +162,13 @@ class Runner:
             raise
         self._afterwards(turn, composed, answer, closing_at - began)
         return _Done(closed, closing_at)
+
+    async def _decline(self, platform: Platform, turn: Turn, refusal: MayNotAnswer) -> "_Done":
+        """Tell the asker why there is no answer; the closed turn keeps anybody from telling it again."""
+        log.info("No right to answer", extra=_of(turn, "reply.declined"))
+        await platform.tell(turn.key, turn.asker, str(refusal))
+        closing_at = self._keeper.now()
+        return _Done(await self._close(turn, Answer("", Outcome.FAILED), (), datetime.now(UTC)), closing_at)
 
     async def _close(self, turn: Turn, answer: Answer, parts: Sequence[Part], at: datetime) -> Closed:
         """Close the turn; whoever is cancelled meanwhile hands over what was claimed with it."""

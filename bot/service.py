@@ -19,6 +19,7 @@ from bot.domain import (
     Edited,
     Event,
     Gone,
+    Left,
     Message,
     Order,
     Outcome,
@@ -106,6 +107,8 @@ class Service:
                 changed = await self._records.reread(replace(event, edited=edited_now))
             case Gone():
                 changed = await self._forgetting.lose(event)
+            case Left():
+                changed = self._keeper.stop_all(event.platform, event.workspace) > 0
             case Pressed():
                 return await self._press(event)
         return Receipt.KEPT if changed else Receipt.IGNORED

@@ -107,6 +107,16 @@ class Keeper:
         if held := self._held.get(turn_id):
             held.stop()
 
+    def stop_all(self, platform: str, workspace: str) -> int:
+        """Stop our turns in a workspace that the bot was taken out of; how many."""
+        place = (platform, workspace)
+        there = [
+            held for held in self._held.values() if (held.turn.key.platform, held.turn.key.workspace) == place
+        ]
+        for held in there:
+            held.stop()
+        return len(there)
+
     async def renewing(self) -> None:
         """Renew for ever. An archive that is away costs the leases, and nothing else."""
         while True:

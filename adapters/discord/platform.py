@@ -9,6 +9,7 @@ from datetime import timedelta
 import discord
 import yarl
 
+from adapters.cache import Cache, NoCache
 from adapters.discord import addresses, commands
 from adapters.discord.catching_up import EVERY_S, CatchingUp
 from adapters.discord.client import IDENTIFY_PAUSE_S, Gateway, ended
@@ -65,6 +66,7 @@ class DiscordPlatform:
         answer_within: timedelta = timedelta(minutes=15),
         recall: Recaller | None = None,
         taker: Taker | None = None,
+        cache: Cache | None = None,
         may: May = lambda by, groups: True,  # noqa: ARG005 - everybody may
         catch_up_every_s: float = EVERY_S,
         identify_pause_s: float = IDENTIFY_PAUSE_S,
@@ -95,8 +97,8 @@ class DiscordPlatform:
         )
         self._places = Places(self._rest, lambda: self._gateway.client)
         self._people = People(self._rest)
-        self._rooms = Rooms(self._rest, self._places)
-        self._teller = Teller(self._rest)
+        self._rooms = Rooms(self._rest, self._places, watermarks)
+        self._teller = Teller(self._rest, cache or NoCache())
         self._files = Files(self._rest, "" if url.host == DISCORDS_OWN else url.authority)
         self._memberships = Memberships(self._rest)
         self._shelf = DiscordShelf(self._rest, self._places, self._memberships, self._gateway)
@@ -179,6 +181,8 @@ class DiscordPlatform:
 
     async def open_reply(self, journal: Journal) -> Reply:
         posts = DiscordPosts(self._rest, self._rooms, self._places, journal.turn)
+        if not journal.turn.parts:
+            self._rooms.check(journal.turn)
         reply = PacedReply(posts, journal, Pace(), small=small)
         await reply.open()
         return reply

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.discord import buttons, events, found
-from adapters.discord.places import CAN_HAVE_THREADS, Places, Spot
+from adapters.discord.places import CAN_HAVE_THREADS, DIRECT, PLATFORM, Places, Spot
 from adapters.discord.recent import Recent
 from adapters.discord.rest import (
     INVALID_BODY,
@@ -21,7 +21,8 @@ from adapters.discord.rest import (
 )
 from adapters.posts import Limits, Showing, Throttled
 from bot.domain import Turn
-from bot.errors import PlatformError, PlatformForbidden, PostGone
+from bot.errors import MayNotAnswer, PlatformError, PlatformForbidden, PostGone, StoreError
+from bot.ports import Watermarks
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,12 @@ UNNAMED = "Conversation"
 """A thread's name where the question gives none that Discord takes."""
 NO_PINGS: Payload = {"parse": [], "replied_user": False}
 """`allowed_mentions` of everything that we send: nobody is pinged."""
+MAY_NOT_ANSWER = (
+    "I can't answer you in #{place}: it is locked, or I lack the right to write there. "
+    "Somebody who manages the server can change that; or write to me here."
+)
+TOLD_MARK = ":no_threads"
+"""Behind a channel's id, among its watermarks: the notice that stands there already."""
 NO_THREADS = (
     "-# I may not open threads in this channel, so I answer by reply: reply to my message to go on. "
     "Somebody who manages the server can give me the right to create public threads."
@@ -99,11 +106,23 @@ class Room:
 class Rooms:
     """Finds and opens the rooms of replies."""
 
-    def __init__(self, rest: Rest, places: Places) -> None:
+    def __init__(self, rest: Rest, places: Places, watermarks: Watermarks) -> None:
         self._rest = rest
         self._places = places
+        self._watermarks = watermarks
         self._questions: Recent[int, str] = Recent(1_000)
         self._told: Recent[int, str] = Recent(1_000)
+
+    def check(self, turn: Turn) -> None:
+        """Raise `MayNotAnswer` where it is known that nothing that we say would be taken."""
+        key = turn.key
+        if key.workspace == DIRECT:
+            return
+        thread = self._places.room_of(int(key.thread))
+        spot = self._places.cached(thread, int(key.workspace))
+        spot = spot or self._places.cached(int(key.channel), int(key.workspace))
+        if spot is not None and not self._places.may_answer(spot):
+            raise MayNotAnswer(MAY_NOT_ANSWER.format(place=spot.name or "this channel"))
 
     def asked(self, message: int, question: str) -> None:
         """Remember what a thread would be named after."""
@@ -174,17 +193,22 @@ class Rooms:
         return thread_name(events.text(question, bot, events.Names()))
 
     async def _say_so(self, spot: Spot | None) -> None:
-        """Tell the channel, once, why the answer is not in a thread."""
+        """Tell the channel, once and for all, why the answer is not in a thread.
+
+        The archive knows where it was told; the nonce brings two processes together that tell it at once.
+        """
         if spot is None or spot.kind not in CAN_HAVE_THREADS or self._told.get(spot.id):
             return
         self._told.put(spot.id, "told")
-        body = {"content": NO_THREADS, "allowed_mentions": NO_PINGS}
+        workspace, mark = str(spot.guild), f"{spot.id}{TOLD_MARK}"
         try:
-            recent = await self._rest.call("GET", MESSAGES, query={"limit": PAGE}, channel_id=spot.id)
-            if any(message.get("content") == NO_THREADS for message in recent):
+            if mark in await self._watermarks.watermarks(PLATFORM, workspace):
                 return
-            await self._rest.call("POST", MESSAGES, body=body, tries=1, channel_id=spot.id)
-        except (PlatformError, Throttled):
+            notice = {"content": NO_THREADS, "allowed_mentions": NO_PINGS}
+            body = {**notice, "nonce": f"told-{base36(spot.id)}", "enforce_nonce": True}
+            post = await self._rest.call("POST", MESSAGES, body=body, channel_id=spot.id)
+            await self._watermarks.advance(PLATFORM, workspace, mark, int(post["id"]))
+        except (PlatformError, StoreError, Throttled):
             log.info("could not say why there is no thread", extra={"event": "no_thread_untold"})
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 from adapters.discord import events
 from adapters.discord.people import People
-from adapters.discord.places import Places, Spot, spot_of
+from adapters.discord.places import PLATFORM, Places, Spot, spot_of
 from adapters.discord.posts import Rooms
 from adapters.discord.recent import Recent
 from adapters.discord.telling import Teller
 from adapters.posts import Throttled
-from bot.domain import Addressed, Deleted, Edited, Gone, Receipt, Said, Speaker
+from bot.domain import Addressed, Deleted, Edited, Gone, Left, Receipt, Said, Speaker
 from bot.errors import PlatformError, PlatformUnavailable, StoreError
 from bot.ports import Handler
 
@@ -30,16 +30,13 @@ HEARD = (
     "MESSAGE_DELETE_BULK",
     "THREAD_DELETE",
     "CHANNEL_DELETE",
+    "GUILD_DELETE",
     "INTERACTION_CREATE",
 )
 KEPT = 20_000
 """Messages remembered as kept: those since the last pass of catching up, unless it is very busy."""
 NAMED = 1_000
 """Messages remembered as the bot's business, for edits that overtake them and name it no more."""
-MAY_NOT_ANSWER = (
-    "I can't answer you in #{place}: it is locked, or I lack the right to write there. "
-    "Somebody who manages the server can change that; or write to me here."
-)
 
 
 class Receiver:
@@ -77,6 +74,7 @@ class Receiver:
             "MESSAGE_DELETE_BULK": self._deleted,
             "THREAD_DELETE": self._vanished,
             "CHANNEL_DELETE": self._vanished,
+            "GUILD_DELETE": self._left,
             "INTERACTION_CREATE": pressed,
         }
 
@@ -128,11 +126,6 @@ class Receiver:
         if self._handler is None:
             raise PlatformUnavailable("nothing is taken in any more")
         self._teller.heard(said.key, said.message.author, spot.id, said.message.position)
-        if said.addressed in (Addressed.MENTION, Addressed.DIRECT) and not self._places.may_answer(spot):
-            if said.answer:
-                sentence = MAY_NOT_ANSWER.format(place=spot.name or "this channel")
-                await self._teller.tell(said.key, said.message.author, sentence)
-            said = replace(said, answer=False)
         self._rooms.asked(said.message.position, said.message.text)
         self._named.put(said.message.position, said.addressed)
         receipt = await self._handler(said)
@@ -232,6 +225,19 @@ class Receiver:
         if self._handler is not None and not spot.direct and await self._places.is_gone(spot.id):
             key = spot.key("")
             await self._handler(Gone(key.platform, key.workspace, key.channel, key.thread or None))
+
+    async def _left(self, payload: Payload) -> None:
+        """The bot was taken out of a guild, or the guild is no more; during an outage it is neither."""
+        if payload.get("unavailable") or self._handler is None:
+            return
+        workspace = str(payload["id"])
+        log.warning(
+            "The bot is no longer in a server. What was said there is kept, and shown to nobody; "
+            "`threadfly forget --workspace discord:%s` takes it away.",
+            workspace,
+            extra={"event": "guild_left", "workspace": workspace},
+        )
+        await self._handler(Left(PLATFORM, workspace))
 
 
 def _is_whole(payload: Payload) -> bool:

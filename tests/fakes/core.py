@@ -103,6 +103,8 @@ class Wall(Platform):
         self.files: dict[str, bytes] = {}
         self.trouble: Exception | None = None
         self.unreadable: Exception | None = None
+        self.closed: Exception | None = None
+        """What opening a reply raises."""
         self._positions = itertools.count(1_000_000)
 
     def post(self, key: SessionKey, text: str) -> int:
@@ -116,6 +118,8 @@ class Wall(Platform):
         return [text for where, text in self.posts.values() if where == key]
 
     async def open_reply(self, journal: Journal) -> Reply:
+        if self.closed:
+            raise self.closed
         return _Posting(self, journal)
 
     async def history(self, key: SessionKey, before: int, limit: int) -> History:

@@ -18,7 +18,7 @@ from bot.domain import (
     SessionKey,
     Turn,
 )
-from bot.errors import ArchiveUnavailable, PlatformError
+from bot.errors import ArchiveUnavailable, MayNotAnswer, PlatformError
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.posts import FakeJournal
@@ -112,7 +112,11 @@ class Core(Handler, Desk):
     async def _answer(self, said: Said) -> None:
         assert self.platform is not None
         assert self.script is not None
-        reply = await self.platform.open_reply(journal_of(said))
+        try:
+            reply = await self.platform.open_reply(journal_of(said))
+        except MayNotAnswer as refusal:
+            await self.platform.tell(said.key, said.message.author, str(refusal))
+            return
         try:
             await self.script(self, reply, said)
         except PlatformError as error:
@@ -137,6 +141,11 @@ class Core(Handler, Desk):
         """Wait until so many events came."""
         await self.wait(lambda: len(self.events) >= number)
         return self.events
+
+    async def answered(self) -> None:
+        """Wait until every answer that was begun has ended."""
+        async with asyncio.timeout(WAIT_S):
+            await asyncio.gather(*self._turns)
 
     async def end(self) -> None:
         """Let running answers end."""

@@ -60,6 +60,12 @@ def test_a_session_is_forgotten(url: str) -> None:
     assert left(url) == []
 
 
+def test_a_workspace_is_forgotten(url: str) -> None:
+    assert threadfly("forget", "--workspace", "slack:T2", "--yes").stdout == "0 messages are gone.\n"
+    assert threadfly("forget", "--workspace", "slack:T1", "--yes").stdout == "3 messages are gone.\n"
+    assert left(url) == []
+
+
 def test_it_asks_first(url: str) -> None:
     told = threadfly("forget", "--session", str(KEY))
     assert told.returncode == 1
@@ -68,7 +74,14 @@ def test_it_asks_first(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["--user", "U1"], ["--session", "a:b"], ["--user", "a:b:c", "--session", "a:b:c:d"]]
+    "words",
+    [
+        [],
+        ["--user", "U1"],
+        ["--session", "a:b"],
+        ["--workspace", "T1"],
+        ["--user", "a:b:c", "--session", "a:b:c:d"],
+    ],
 )
 def test_what_to_forget_must_be_clear(words: list[str], folder: Path) -> None:
     told = threadfly("forget", "--yes", *words)

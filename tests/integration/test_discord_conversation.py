@@ -1,12 +1,14 @@
 """People talk to the bot on Discord: where it answers, and what it makes of what they say."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.domain import Addressed, Deleted, Edited, Gone, Said, SessionKey
+from adapters.cache import NoCache
+from bot.domain import Addressed, Author, Deleted, Edited, Gone, Left, Said, SessionKey
 from tests.fakes.discord import FakeDiscord
-from tests.fakes.discord_bot import Core, connected
+from tests.fakes.discord_bot import Core, Marks, connected
 
 
 @pytest.fixture
@@ -202,6 +204,54 @@ async def test_without_the_right_to_open_threads_it_answers_by_reply_and_says_so
     assert not core.said[2].opens_thread
 
 
+async def test_that_it_opens_no_threads_is_said_once_whoever_says_it(fake: FakeDiscord, core: Core) -> None:
+    """By two processes at once, and by a third one, long after."""
+    channel = fake.channel(fake.guild(), "general")
+    fake.deny(channel, ["create_public_threads"])
+    ann, marks, other = fake.person("ann"), Marks(), Core()
+    async with connected(fake, core, marks), connected(fake, other, marks):
+        fake.say(ann, channel, f"{mention(fake)} one")
+        await core.heard(1)
+        await other.heard(1)
+        await asyncio.gather(core.answered(), other.answered())
+    fake.nonces.clear()
+    later = Core()
+    async with connected(fake, later, marks):
+        fake.say(ann, channel, f"{mention(fake)} two")
+        await later.heard(1)
+        await later.answered()
+    posts = [p["content"] for p in fake.messages(channel, by_bot=True)]
+    assert len([post for post in posts if "may not open threads" in post]) == 1
+
+
+async def test_one_person_is_told_once_by_all_processes(fake: FakeDiscord) -> None:
+    """Who tells it at the same moment does so under one nonce; who tells it later knows."""
+    fake.guild()
+    ann, cache = fake.person("ann"), Remembered()
+    key, author = SessionKey("discord", "1", "2", "3"), Author(str(ann), "Ann")
+    async with connected(fake, Core()) as one, connected(fake, Core()) as other:
+        await asyncio.gather(*(each.tell(key, author, "Not here.") for each in (one, other)))
+    fake.nonces.clear()
+    for _ in range(2):
+        async with connected(fake, Core(), cache=cache) as later:
+            await later.tell(key, author, "Nor there.")
+    told = [post["content"] for post in fake.messages(fake.dm(ann), by_bot=True)]
+    assert told == ["Not here.", "Nor there."]
+
+
+class Remembered(NoCache):
+    """A cache that all processes share."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+
+    async def get(self, name: str) -> str | None:
+        return self.kept.get(name)
+
+    async def put(self, name: str, value: str, ttl_s: float) -> None:
+        self.kept[name] = value
+
+
 async def test_a_long_conversation_by_reply_keeps_its_session_without_its_buttons(
     fake: FakeDiscord, core: Core
 ) -> None:
@@ -239,7 +289,6 @@ async def test_in_a_guild_where_it_may_only_read_the_asker_is_told_once(
         asked = fake.say(ben, channel, f"{mention(fake)} two")
         await fake.wait(lambda: fake.channels[channel].messages[asked]["reactions"])
         await core.heard(2)
-    assert [said.answer for said in core.said] == [False, False]
     assert "#general" in fake.messages(fake.dm(ann), by_bot=True)[0]["content"]
     assert len(fake.messages(fake.dm(ann), by_bot=True)) == 1
 
@@ -253,7 +302,7 @@ async def test_a_locked_thread_is_not_answered(fake: FakeDiscord, core: Core) ->
         fake.say(ann, thread, f"{mention(fake)} hello")
         await fake.wait(lambda: fake.messages(fake.dm(ann), by_bot=True))
         await core.heard(1)
-    assert not core.said[0].answer
+    assert fake.messages(thread, by_bot=True) == []
 
 
 async def test_edits_and_deletions_arrive_and_unfurled_links_do_not(fake: FakeDiscord, core: Core) -> None:
@@ -311,6 +360,23 @@ async def test_threads_and_channels_that_are_deleted_are_gone_and_hidden_ones_ar
         await core.heard(2)
     where = ("discord", str(guild), str(channel))
     assert core.events == [Gone(*where, str(first)), Gone(*where, None)]
+
+
+async def test_a_server_that_throws_the_bot_out_is_left_and_one_that_is_away_is_not(
+    fake: FakeDiscord, core: Core, caplog: pytest.LogCaptureFixture
+) -> None:
+    guild, ann = fake.guild(), fake.person("ann")
+    channel, other = fake.channel(guild, "general"), fake.guild("other")
+    async with connected(fake, core):
+        fake.gateway.raw("GUILD_DELETE", {"id": str(guild), "unavailable": True})
+        fake.gateway.raw("GUILD_CREATE", fake.guild_payload(guild))
+        asked = fake.say(ann, channel, f"{mention(fake)} back again?")
+        assert await answers(fake, asked) == ["You said: back again?"]
+        fake.remove_guild(other)
+        await core.heard(2)
+    assert [event for event in core.events if not isinstance(event, Said)] == [Left("discord", str(other))]
+    (told,) = [record for record in caplog.records if getattr(record, "event", "") == "guild_left"]
+    assert f"--workspace discord:{other}" in told.getMessage()
 
 
 async def test_a_private_thread_is_closed(fake: FakeDiscord, core: Core) -> None:

@@ -21,6 +21,7 @@ from bot.domain import (
     Edited,
     Finished,
     History,
+    Left,
     Message,
     Order,
     Pressed,
@@ -33,6 +34,7 @@ from bot.domain import (
 )
 from bot.errors import (
     ArchiveUnavailable,
+    MayNotAnswer,
     ModelRefusedKey,
     ModelUnavailable,
     PlatformForbidden,
@@ -185,6 +187,34 @@ async def test_stop_ends_the_answer_and_keeps_what_was_shown(world: World) -> No
     await world.service.handle(said(1))
     await shown.wait()
     assert await world.service.handle(said(2, "stop")) is Receipt.KEPT
+    await world.process.settle()
+    assert world.wall.replies(KEY) == ["The beginning"]
+
+
+async def test_where_it_may_not_answer_the_asker_is_told_once_and_no_model_is_asked(world: World) -> None:
+    world.wall.closed = MayNotAnswer("The thread is locked.")
+    await world.say(said(1))
+    await world.say(said(1))
+    assert world.wall.told == ["The thread is locked."]
+    assert world.model.prompts == []
+    world.wall.closed = None
+    await world.say(said(2))
+    assert len(world.wall.replies(KEY)) == 1
+
+
+async def test_taken_out_of_a_workspace_it_stops_what_it_writes_there(world: World) -> None:
+    shown, never = asyncio.Event(), asyncio.Event()
+
+    async def endless(prompt: object, name: str):
+        yield Delta("The beginning")
+        shown.set()
+        await never.wait()
+
+    world.model.stream = endless
+    await world.service.handle(said(1))
+    await shown.wait()
+    assert await world.service.handle(Left("web", "elsewhere")) is Receipt.IGNORED
+    assert await world.service.handle(Left("web", "w")) is Receipt.KEPT
     await world.process.settle()
     assert world.wall.replies(KEY) == ["The beginning"]
 
