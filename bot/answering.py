@@ -12,6 +12,7 @@ from bot.cleaning import clean, clean_message
 from bot.commands import Offer, parse
 from bot.domain import (
     Answer,
+    Background,
     Block,
     Delta,
     History,
@@ -26,7 +27,7 @@ from bot.domain import (
 )
 from bot.errors import ModelError, PlatformError
 from bot.files import take
-from bot.ports import Handler, Model, Platform, RecordStore, Reply, SummaryStore
+from bot.ports import BackgroundStore, Handler, Model, Platform, RecordStore, Reply, SummaryStore
 from bot.prompt import Count
 from bot.turns import Held
 from bot.windows import WindowLoader
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 SUMMARIES_FROM = 20
 """A thread shorter than this has none, so that it costs no read."""
+MOST_BEFORE = 50
+"""Messages that are read of what a session goes on from; summaries tell the older ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Answerer:
         records: RecordStore,
         windows: WindowLoader,
         summaries: SummaryStore,
+        backgrounds: BackgroundStore,
         model: Model,
         count: Count,
         personas: Mapping[str, str],
@@ -79,6 +83,7 @@ class Answerer:
         self._records = records
         self._windows = windows
         self._summaries = summaries
+        self._backgrounds = backgrounds
         self._model = model
         self._count = count
         self._personas = personas
@@ -154,6 +159,7 @@ class Answerer:
         turn = held.turn
         card = self._model.card(turn.settings.model)
         blocks = await self._blocks(turn, window)
+        background = await self._background(turn)
         files = await take(platform, window.messages, turn.asked, card.sees)
         shown = prompt.build(
             persona=self._personas.get(turn.settings.persona) or self._personas[self._offer.personas[0]],
@@ -163,6 +169,7 @@ class Answerer:
             files=files.taken,
             card=card,
             count=self._count,
+            background=background,
         )
         composed = await self._stream(held, reply, shown, lead)
         partial = shown.left_out > 0 or not window.whole
@@ -181,6 +188,11 @@ class Answerer:
         if window.whole and len(window.messages) < SUMMARIES_FROM:
             return ()
         return await self._summaries.blocks(turn.session_id, turn.settings.fresh_from)
+
+    async def _background(self, turn: Turn) -> Background | None:
+        """What the session goes on from. Read anew each time: what is forgotten there is forgotten here."""
+        continued = turn.settings.continues
+        return await self._backgrounds.background(continued, MOST_BEFORE) if continued else None
 
     async def _stream(self, held: Held, reply: Reply, shown: Prompt, lead: str) -> Composed:
         """Show the model's answer as it comes; a stop or a failure ends it, with a word why."""

@@ -25,7 +25,7 @@ from bot.answering import Answerer, Backfill
 from bot.commands import Offer
 from bot.datafolder import prepare_data_folder
 from bot.errors import StoreError
-from bot.finding import Recaller, Shelf
+from bot.finding import Shelf
 from bot.forgetting import Forgetting, Retention
 from bot.gate import Gate
 from bot.greeting import greeting
@@ -39,14 +39,16 @@ from bot.runner import Runner
 from bot.sections import Allowed, ModelEntry
 from bot.service import Service
 from bot.settings import Settings
+from bot.sharing import Sharing, Stage
 from bot.stats import Stats
 from bot.summary import Summariser
-from bot.taking import Handing, Taker, TakingOut
+from bot.taking import Handing, TakingOut
 from bot.turns import Keeper
 from bot.windows import LastReads, WindowLoader
 from storage import schema
 from storage.archive.carrying import Carrying
 from storage.archive.claims import Claimant
+from storage.archive.continuing import Continuations
 from storage.archive.erasures import Erasures
 from storage.archive.passing import PassedOver
 from storage.archive.records import Records
@@ -108,13 +110,13 @@ async def open_bot(settings: Settings) -> AsyncIterator[Bot]:
             settings,
             SqlWatermarks(database),
             ThreadMemory(windows, hot, summaries, reads),
-            core.recall,
-            core.taking,
+            core,
             Memos(server, archive_id),
             gate,
         )
         core.recall.serve({each.name: each for each in platforms if isinstance(each, Shelf)})
         core.taking.serve({each.name: each for each in platforms if isinstance(each, Handing)})
+        core.sharing.serve({each.name: each for each in platforms if isinstance(each, Stage)})
         http = HttpServer(settings.http.host, settings.http.port, metrics.registry)
         for platform in platforms:
             if isinstance(platform, Serving):
@@ -193,6 +195,7 @@ class Core(NamedTuple):
     runner: Runner
     keeper: Keeper
     recall: Recall
+    sharing: Sharing
     forgetting: Forgetting
     taking: TakingOut
 
@@ -216,6 +219,7 @@ def wire_service(
         records=records,
         windows=WindowLoader(hot, windows, settings.hot.window, observer, reads),
         summaries=summaries,
+        backgrounds=Continuations(database),
         model=model,
         count=count,
         personas=personas,
@@ -234,6 +238,8 @@ def wire_service(
     finder = SqlFinder(database)
     recall = Recall(finder, finder)
     taking = TakingOut(finder, finder, Carrying(database), gate.wait_s)
+    passing = PassedOver(database)
+    sharing = Sharing(finder, finder, passing, Continuations(database))
     forgetting = Forgetting(Erasures(database), hot, retention(settings))
     service = Service(
         gate=gate,
@@ -242,13 +248,13 @@ def wire_service(
         hot=hot,
         keeper=keeper,
         runner=runner,
-        lookups=Lookups(recall, PassedOver(database)),
+        lookups=Lookups(recall, passing),
         forgetting=forgetting,
         taking=taking,
         offer=offer,
         observer=observer,
     )
-    return Core(service, runner, keeper, recall, forgetting, taking)
+    return Core(service, runner, keeper, recall, sharing, forgetting, taking)
 
 
 def retention(settings: Settings) -> Retention:
@@ -313,28 +319,33 @@ def open_platforms(
     settings: Settings,
     watermarks: Watermarks,
     memory: ThreadMemory,
-    recall: Recaller,
-    taker: Taker,
+    core: Core,
     memos: Memos,
     gate: Gate,
 ) -> list[Platform]:
     """The platforms that are on, not yet connected."""
     platforms: list[Platform] = []
     if settings.slack_on:
-        platforms.append(_slack(settings, watermarks, recall, memos, gate))
+        platforms.append(_slack(settings, watermarks, core, memos, gate))
     if settings.discord_on:
-        platforms.append(_discord(settings, watermarks, recall, taker, memos, gate))
+        platforms.append(_discord(settings, watermarks, core, memos, gate))
     if settings.playground_on:
         token = settings.web.token.get_secret_value()
         platforms.append(
-            WebPlatform(settings.data_dir, watermarks, memory=memory, recall=recall, taker=taker, token=token)
+            WebPlatform(
+                settings.data_dir,
+                watermarks,
+                memory=memory,
+                recall=core.recall,
+                taker=core.taking,
+                sharing=core.sharing,
+                token=token,
+            )
         )
     return platforms
 
 
-def _slack(
-    settings: Settings, watermarks: Watermarks, recall: Recaller, memos: Memos, gate: Gate
-) -> Platform:
+def _slack(settings: Settings, watermarks: Watermarks, core: Core, memos: Memos, gate: Gate) -> Platform:
     from adapters.slack.install import Installing
     from adapters.slack.platform import SlackPlatform
 
@@ -354,7 +365,8 @@ def _slack(
         installing=installing if many else None,
         mode=slack.mode,
         api_url=slack.api_url,
-        recall=recall,
+        recall=core.recall,
+        sharing=core.sharing,
         cache=memos,
         may=gate.may,
         streaming=slack.streaming,
@@ -366,9 +378,7 @@ def _slack(
     )
 
 
-def _discord(
-    settings: Settings, watermarks: Watermarks, recall: Recaller, taker: Taker, memos: Memos, gate: Gate
-) -> Platform:
+def _discord(settings: Settings, watermarks: Watermarks, core: Core, memos: Memos, gate: Gate) -> Platform:
     from adapters.discord.platform import DiscordPlatform
 
     return DiscordPlatform(
@@ -381,8 +391,9 @@ def _discord(
         personas=[settings.persona, *(name for name in settings.personas if name != settings.persona)],
         catch_up=settings.catch_up.enabled,
         answer_within=timedelta(seconds=settings.catch_up.answer_within),
-        recall=recall,
-        taker=taker,
+        recall=core.recall,
+        taker=core.taking,
+        sharing=core.sharing,
         cache=memos,
         may=gate.may,
     )

@@ -216,6 +216,15 @@ class Receipt(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Continued:
+    """The session that another one goes on from, and what of it: `after < position <= upto`."""
+
+    key: SessionKey
+    after: int
+    upto: int
+
+
+@dataclass(frozen=True, slots=True)
 class ThreadSettings:
     """What holds for one session; people change it with commands."""
 
@@ -230,6 +239,8 @@ class ThreadSettings:
     """The record is whole from here on; 0: from the thread's start; None: nobody looked yet."""
     messages: int = 0
     """How many messages the session has."""
+    continues: Continued | None = None
+    """What it goes on from; None: it began by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +369,16 @@ class Block:
     model: str = ""
     version: int = 0
     """The session's version that it was made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Background:
+    """What is remembered of what a session goes on from, as it reads now."""
+
+    blocks: tuple[Block, ...]
+    """Ascending; none of them empty."""
+    messages: tuple[Message, ...]
+    """Ascending: the newest."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,6 +223,8 @@ class Shown:
     where: str
     """What people call the place; its id where no name is known."""
     link: str
+    for_all: bool = False
+    """Others read along where it was asked, and all of them may open it too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,13 @@ from bot.domain import (
     Answer,
     Attachment,
     Author,
+    Background,
     Block,
     Change,
     Changed,
     Chunk,
     Closed,
+    Continued,
     Deleted,
     Edited,
     Event,
@@ -243,6 +245,13 @@ class WindowStore(Protocol):
 
     async def between(self, session_id: int, after: int, before: int, limit: int) -> tuple[Message, ...]:
         """The oldest `limit` messages with `after < position < before`, ascending."""
+
+
+class BackgroundStore(Protocol):
+    """What sessions know that go on from others."""
+
+    async def background(self, continued: Continued, most: int) -> Background:
+        """What is there of what `continued` names, as it reads now: at most so many messages."""
 
 
 class SummaryStore(Protocol):

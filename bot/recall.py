@@ -1,6 +1,6 @@
 """The use case: somebody looks for what was said, and is shown what they may read, page by page."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
@@ -99,7 +99,8 @@ class Recall:
             return words.NOTHING_TO_LOOK_FOR
         if not found.total and (stranger := await self._stranger(search)):
             return stranger
-        shown = [await self._shown(hit, places) for hit in found.hits]
+        for_all = frozenset() if readable.direct else frozenset(open_to_all(readable, question.at))
+        shown = [await self._shown(hit, places, for_all) for hit in found.hits]
         end = mark.skip + PAGE
         return Page(
             words=question.words,
@@ -120,11 +121,12 @@ class Recall:
                 return words.unknown_person(name.text)
         return ""
 
-    async def _shown(self, hit: Hit, places: Mapping[Place, str]) -> Shown:
+    async def _shown(self, hit: Hit, places: Mapping[Place, str], for_all: Collection[Place]) -> Shown:
         key = hit.talk.key
         shelf = self._shelves.get(key.platform)
         link = await shelf.link(key, hit.line.position) if shelf else ""
-        return Shown(hit, words.where(hit.talk.place, places.get(hit.talk.place, "")), link)
+        where = words.where(hit.talk.place, places.get(hit.talk.place, ""))
+        return Shown(hit, where, link, hit.talk.place in for_all)
 
     async def look(self, question: Question, key: SessionKey, side: Side) -> Excerpt | str:
         """A part of a session that the asker may read where they ask, or a sentence."""

@@ -36,6 +36,10 @@ class Sheet:
     complete_from: int | None = None
     forgotten_upto: int = -1
     last_reply: int = 0
+    continues: str = ""
+    """Key of the session that it goes on from, and between which positions."""
+    continues_after: int = 0
+    continues_upto: int = 0
 
 
 @dataclass(frozen=True, slots=True)

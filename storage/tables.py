@@ -96,6 +96,19 @@ sessions = sa.Table(
         server_default="-1",
         comment="what was said up to this position is forgotten, and is never taken in again; -1: nothing",
     ),
+    sa.Column(
+        "continues",
+        sa.String,
+        nullable=False,
+        server_default="",
+        comment="key of the session that it goes on from; empty: none",
+    ),
+    sa.Column(
+        "continues_after", sa.BigInteger, nullable=False, server_default="0", comment="it knows what is newer"
+    ),
+    sa.Column(
+        "continues_upto", sa.BigInteger, nullable=False, server_default="0", comment="... and not beyond this"
+    ),
     sa.UniqueConstraint("platform", "workspace", "channel", "thread", name="uq_sessions_key"),
     sa.Index(
         "ix_sessions_closed",

@@ -71,15 +71,17 @@ def wanted(models: Sequence[str], personas: Sequence[str]) -> list[Payload]:
         _slash(recall_command.NAME, "Find what was said; only you see the answer", recall_command.OPTIONS)
     )
     commands.append(_slash(taking.NAME, "A thread as a file, for you alone", taking.OPTIONS))
-    commands.append(
-        {
-            "name": ANSWER_THIS,
-            "type": ON_MESSAGE,
-            "contexts": [IN_GUILDS, IN_DIRECT],
-            "integration_types": [FOR_GUILDS],
-        }
-    )
-    return commands
+    return [*commands, *map(_on_message, (ANSWER_THIS, recall_command.ON_MESSAGE))]
+
+
+def _on_message(name: str) -> Payload:
+    """An entry in the context menu of messages, of which there may be five."""
+    return {
+        "name": name,
+        "type": ON_MESSAGE,
+        "contexts": [IN_GUILDS, IN_DIRECT],
+        "integration_types": [FOR_GUILDS],
+    }
 
 
 def same(ours: Sequence[Payload], theirs: Sequence[Payload]) -> bool:

@@ -7,9 +7,13 @@ from enum import StrEnum
 from typing import Any
 
 from bot.finding import Excerpt, Line, Page, Shown, Snippet, Stretch
+from bot.sharing import Quote
+from bot.sharing_words import GO_ON, LEAVE, SHOW, SHOW_IT, Sentence, asks_to_show, shown_by
 
 Payload = dict[str, Any]
 
+SUPPRESS_NOTIFICATIONS = 1 << 12
+"""Flag of a message of which nobody is notified."""
 LENGTH = 2_000
 """Characters of a message."""
 PREFIX = "tfr"
@@ -19,6 +23,7 @@ PRIMARY, SECONDARY = 1, 2
 """Styles of buttons."""
 SIZES = (240, 160, 100, 60, 30)
 """Characters of each message that are shown, as long as they do not all fit."""
+BACK = "Back to what was found"
 TITLE, NAME = 80, 40
 """Characters of a conversation's title, and of a person's name."""
 
@@ -35,6 +40,10 @@ class Verb(StrEnum):
     """Show what stands around a message."""
     OLDER = "older"
     NEWER = "newer"
+    OFFER = "offer"
+    """Ask whether a message shall be shown to everybody."""
+    SHOW = "show"
+    GO_ON = "go"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +165,67 @@ def _excerpt(excerpt: Excerpt, hit: int, link: str, size: int) -> Iterator[str]:
         yield f"> ➤ {shown}" if line.position == hit else f"> {shown}"
 
 
-def excerpt_buttons(excerpt: Excerpt, token: str, skip: int) -> list[Payload]:
-    """To read on, and to go back to the page of hits."""
-    row = [_button(Press(token, Verb.PAGE, skip), "Back to what was found")]
+def excerpt_buttons(
+    excerpt: Excerpt, token: str, skip: int, sharing: Sequence[Payload] = ()
+) -> list[Payload]:
+    """To read on, to go back to the page of hits, and to do something that others see."""
+    row = [_button(Press(token, Verb.PAGE, skip), BACK)]
     if excerpt.older and excerpt.lines:
         row.append(_button(Press(token, Verb.OLDER, excerpt.lines[0].position), "Older"))
     if excerpt.newer and excerpt.lines:
         row.append(_button(Press(token, Verb.NEWER, excerpt.lines[-1].position), "Newer"))
-    return _rows(row)
+    return _rows(row, list(sharing))
+
+
+# What others see.
+
+
+def sharing_buttons(token: str, hit: int, *, for_all: bool) -> list[Payload]:
+    """To show a message to everybody, and to go on with its conversation."""
+    offered = [_button(Press(token, Verb.OFFER, hit), SHOW)] if for_all else []
+    return [*offered, _button(Press(token, Verb.GO_ON, hit), GO_ON)]
+
+
+def asking_text(quote: Quote) -> str:
+    """What would be shown, and the question whether it shall be."""
+    ask = plain(asks_to_show(quote.here, "you"))
+    return f"{ask}\n\n{quote_text(quote, LENGTH - len(ask) - 2)}"
+
+
+def back_buttons(token: str, skip: int) -> list[Payload]:
+    """Back to the page of hits."""
+    return _rows([_button(Press(token, Verb.PAGE, skip), BACK)])
+
+
+def asking_buttons(token: str, hit: int) -> list[Payload]:
+    """Yes, and back to where one was."""
+    yes = _button(Press(token, Verb.SHOW, hit), SHOW_IT, PRIMARY)
+    return _rows([yes, _button(Press(token, Verb.READ, hit), LEAVE)])
+
+
+def quote_text(quote: Quote, length: int = LENGTH) -> str:
+    """A message as everybody sees it."""
+    line, text = quote.line, ""
+    opening = f" · [open]({quote.link})" if quote.link else ""
+    where = f"{plain(short(quote.where, NAME))} · <t:{int(line.sent_at.timestamp())}:f>{opening}"
+    by = plain(shown_by(short(quote.by.name, NAME)))
+    for size in (1_500, 1_000, 700, *SIZES):
+        text = f"{where}\n> {_line(line, size, marked=False)}\n-# {by}"
+        if len(text) <= length:
+            break
+    return text
+
+
+def sentence_text(said: Sentence) -> str:
+    """A sentence with its links."""
+    return "".join(
+        f"[{plain(piece.text)}]({piece.link})" if piece.link else plain(piece.text) for piece in said
+    )
+
+
+def is_aside(post: Payload) -> bool:
+    """Whether a post of the bot was made outside of any reply: it is silent, as no reply is."""
+    return bool(int(post.get("flags") or 0) & SUPPRESS_NOTIFICATIONS)
 
 
 # Lines.

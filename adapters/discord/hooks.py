@@ -12,8 +12,8 @@ from bot.errors import PlatformError
 
 log = logging.getLogger(__name__)
 
-DEFER, DEFER_UPDATE, SUGGEST = 5, 6, 8
-"""Types of responses: "thinking ...", nothing to be seen, and choices for an option."""
+DEFER, DEFER_UPDATE, SUGGEST, WINDOW = 5, 6, 8, 9
+"""Types of responses: "thinking ...", nothing to be seen, choices for an option, and a window."""
 SUPPRESS_EMBEDS, EPHEMERAL = 1 << 2, 1 << 6
 CALLBACK = "/interactions/{interaction_id}/{webhook_token}/callback"
 ORIGINAL = "/webhooks/{webhook_id}/{webhook_token}/messages/@original"
@@ -38,6 +38,10 @@ class Hook:
     async def take_press(self) -> None:
         """Answer a press within its three seconds; the message stays as it is for now."""
         await self._call("POST", CALLBACK, {"type": DEFER_UPDATE}, tries=2)
+
+    async def ask(self, window: Payload) -> None:
+        """Show a window to be filled in. It can only be the first response."""
+        await self._call("POST", CALLBACK, {"type": WINDOW, "data": window}, tries=2)
 
     async def suggest(self, choices: list[str]) -> None:
         """Offer values for the option that is being typed."""

@@ -24,6 +24,7 @@ from adapters.discord.recall import May, Recalls
 from adapters.discord.receiving import Receiver
 from adapters.discord.rest import Payload, Refused, Rest
 from adapters.discord.shelf import DiscordShelf
+from adapters.discord.staging import Staging
 from adapters.discord.taking import Takings
 from adapters.discord.telling import Teller
 from adapters.pacing import Pace
@@ -33,6 +34,8 @@ from bot.domain import Attachment, Author, History, SessionKey
 from bot.errors import PlatformError, PlatformForbidden, PlatformUnavailable, PostGone
 from bot.finding import Known, Page, Question, Readable, Recaller
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
+from bot.sharing import Opened, Quote, Sharer
+from bot.sharing_words import Sentence
 from bot.taking import Taken, Taker, Wish
 
 log = logging.getLogger(__name__)
@@ -67,6 +70,7 @@ class DiscordPlatform:
         recall: Recaller | None = None,
         taker: Taker | None = None,
         cache: Cache | None = None,
+        sharing: Sharer | None = None,
         may: May = lambda by, groups: True,  # noqa: ARG005 - everybody may
         catch_up_every_s: float = EVERY_S,
         identify_pause_s: float = IDENTIFY_PAUSE_S,
@@ -102,8 +106,11 @@ class DiscordPlatform:
         self._files = Files(self._rest, "" if url.host == DISCORDS_OWN else url.authority)
         self._memberships = Memberships(self._rest)
         self._shelf = DiscordShelf(self._rest, self._places, self._memberships, self._gateway)
-        self._recalls = Recalls(self._rest, self._places, self._memberships, self._shelf, recall, may)
         self._takings = Takings(self._rest, self._places, self._shelf, taker, may)
+        self._recalls = Recalls(
+            self._rest, self._places, self._memberships, self._shelf, recall, sharing, may
+        )
+        self._staging = Staging(self._rest, self._places, self._shelf)
         self._gestures = Gestures(self._rest, self._places, self._recalls, self._takings)
         self._catching_up = CatchingUp(
             self._rest, self._places, watermarks, self._missed, self._gateway, catch_up_every_s
@@ -217,6 +224,15 @@ class DiscordPlatform:
 
     async def hand(self, taken: Taken, wish: Wish) -> str:
         return await self._takings.hand(taken, wish)
+
+    async def show_to_all(self, at: SessionKey, quote: Quote, gesture: str) -> int:
+        return await self._staging.show(at, quote, gesture)
+
+    async def open_thread(self, at: SessionKey, opening: Sentence, name: str, gesture: str) -> Opened:
+        return await self._staging.open_thread(at, opening, name, gesture)
+
+    async def leave_word(self, key: SessionKey, word: Sentence, gesture: str) -> int | None:
+        return await self._staging.leave_word(key, word, gesture)
 
     async def _heard(self, raw: str) -> None:
         self._memberships.heard(raw)

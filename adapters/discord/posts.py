@@ -311,7 +311,7 @@ class DiscordPosts:
     def _is_ours(self, post: Payload, room: Room) -> bool:
         if events.author_id(post) != self._rest.me or not events.is_told(post):
             return False
-        if post.get("content") in (NO_THREADS, DIRECT_CLOSED) or found.is_page(post):
+        if post.get("content") in (NO_THREADS, DIRECT_CLOSED) or found.is_page(post) or found.is_aside(post):
             return False
         reference = (post.get("message_reference") or {}).get("message_id")
         if room.answers is not None and str(room.answers) != reference:

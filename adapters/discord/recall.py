@@ -20,10 +20,11 @@ from adapters.posts import Throttled
 from bot.domain import Author, SessionKey
 from bot.errors import PlatformError, ThreadflyError
 from bot.finding import Bookmark, Page, Question, Recaller, Side
+from bot.sharing import Quote, Sharer
 
 log = logging.getLogger(__name__)
 
-COMMAND, COMPONENT, AUTOCOMPLETE = 2, 3, 4
+COMMAND, COMPONENT, AUTOCOMPLETE, SUBMITTED = 2, 3, 4, 5
 """Types of interactions."""
 REMEMBERED = 2_000
 """Questions whose buttons work; the one that was not used for longest goes first."""
@@ -49,8 +50,12 @@ class Asked:
     skip: int = 0
     hits: Mapping[int, SessionKey] = field(default_factory=dict)
     """Position and session of those on the page."""
+    for_all: frozenset[int] = frozenset()
+    """Those that may be shown to everybody."""
     hit: int = 0
     """The one around which is read."""
+    offer: str = ""
+    """Names the last question whether it shall be shown, so that one yes shows it once."""
 
 
 class Recalls:
@@ -63,6 +68,7 @@ class Recalls:
         memberships: Memberships,
         shelf: DiscordShelf,
         recall: Recaller | None,
+        sharing: Sharer | None,
         may: May,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -71,6 +77,7 @@ class Recalls:
         self._memberships = memberships
         self._shelf = shelf
         self._recall = recall
+        self._sharing = sharing
         self._may = may
         self._clock = clock
         self._asked: Recent[str, Asked] = Recent(REMEMBERED)
@@ -85,7 +92,11 @@ class Recalls:
         if press is not None:
             await self._press(payload, press, self._recall)
         elif kind == COMMAND and named:
-            await self._ask(payload, data, self._recall)
+            await self._ask(payload, recall_command.words(data), self._recall)
+        elif kind == COMMAND and data.get("name") == recall_command.ON_MESSAGE:
+            await Hook(self._rest, payload).ask(recall_command.window())
+        elif kind == SUBMITTED and data.get("custom_id") == recall_command.WINDOW:
+            await self._ask(payload, recall_command.typed(data), self._recall)
         elif kind == AUTOCOMPLETE and named:
             await Hook(self._rest, payload).suggest(recall_command.suggestions(data))
         else:
@@ -94,20 +105,20 @@ class Recalls:
 
     # ---- the command
 
-    async def _ask(self, payload: Payload, data: Payload, recall: Recaller) -> None:
+    async def _ask(self, payload: Payload, words: str, recall: Recaller) -> None:
         hook = Hook(self._rest, payload)
         await hook.think()
-        answer = await self._kindly(self._first(payload, data, recall))
+        answer = await self._kindly(self._first(payload, words, recall))
         await hook.change({"content": answer} if isinstance(answer, str) else answer)
 
-    async def _first(self, payload: Payload, data: Payload, recall: Recaller) -> Payload | str:
+    async def _first(self, payload: Payload, words: str, recall: Recaller) -> Payload | str:
         spot = await hooks.spot(self._places, payload)
         if spot is None:
             return NOT_HERE
         by = hooks.person(payload)
         if not self._let(payload, spot, by):
             return NOT_FOR_YOU
-        question = Question(by, spot.key(spot.id), recall_command.words(data))
+        question = Question(by, spot.key(spot.id), words)
         asked = Asked(question, datetime.now(UTC), self._clock() + REMEMBERED_S, direct=False)
         return await self._page(recall, secrets.token_hex(6), asked, 0)
 
@@ -148,6 +159,28 @@ class Recalls:
             case Verb.OLDER | Verb.NEWER:
                 step = -1 if press.verb is Verb.OLDER else 1
                 return await self._excerpt(recall, press.token, asked, Side(press.number, step))
+            case _:
+                return await self._shared(press, asked)
+
+    async def _shared(self, press: Press, asked: Asked) -> Payload | str:
+        """Do something that others see with a hit."""
+        question, key, sharing = asked.question, asked.hits.get(press.number), self._sharing
+        if key is None or sharing is None:
+            return ASK_AGAIN
+        match press.verb:
+            case Verb.OFFER:
+                offered = await sharing.offer(question, key, press.number)
+                if not isinstance(offered, Quote):
+                    return found.sentence_text(offered)
+                self._asked.put(press.token, replace(asked, offer=secrets.token_hex(6)))
+                buttons = found.asking_buttons(press.token, press.number)
+                return _message(found.asking_text(offered), buttons, asked)
+            case Verb.SHOW:
+                gesture = f"{press.token}:{asked.offer}"
+                said = await sharing.show(question, key, press.number, gesture)
+            case _:
+                said = await sharing.go_on(question, key, f"{press.token}:{key}")
+        return _message(found.sentence_text(said), found.back_buttons(press.token, asked.skip), asked)
 
     async def _kindly(self, answering: Awaitable[Payload | str]) -> Payload | str:
         try:
@@ -165,7 +198,8 @@ class Recalls:
 
     def _shown(self, token: str, asked: Asked, page: Page) -> Payload:
         hits = {shown.hit.line.position: shown.hit.talk.key for shown in page.found}
-        self._asked.put(token, replace(asked, hits=hits))
+        for_all = frozenset(shown.hit.line.position for shown in page.found if shown.for_all)
+        self._asked.put(token, replace(asked, hits=hits, for_all=for_all))
         return _message(found.page_text(page), found.page_buttons(page, token, list(hits)), asked)
 
     async def _excerpt(self, recall: Recaller, token: str, asked: Asked, side: Side) -> Payload | str:
@@ -178,7 +212,9 @@ class Recalls:
         self._asked.put(token, asked)
         first = excerpt.lines[0].position if excerpt.lines else side.position
         text = found.excerpt_text(excerpt, asked.hit, await self._shelf.link(key, first))
-        return _message(text, found.excerpt_buttons(excerpt, token, asked.skip), asked)
+        for_all = asked.hit in asked.for_all
+        sharing = found.sharing_buttons(token, asked.hit, for_all=for_all) if self._sharing else ()
+        return _message(text, found.excerpt_buttons(excerpt, token, asked.skip, sharing), asked)
 
     # ---- asked in words
 

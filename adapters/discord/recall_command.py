@@ -8,8 +8,15 @@ from adapters.discord.places import ANNOUNCEMENT, FORUM, MEDIA, STAGE, TEXT, VOI
 Payload = dict[str, Any]
 
 NAME = "recall"
+ON_MESSAGE = "Recall"
+"""The entry in the context menu of messages, which asks for the words in a window."""
+WINDOW, FIELD = "tfr-window", "words"
+TYPED = 1_000
+"""Characters that may be typed there."""
 STRING, BOOLEAN, USER, CHANNEL = 3, 5, 6, 7
 """Types of options."""
+ROW, TEXT_INPUT, ONE_LINE = 1, 4, 1
+"""Types of components, and a style of one."""
 DATES = ("today", "yesterday", "2 days ago", "last week", "last month", "monday", "friday")
 """What is suggested where a date is asked for; others can be typed."""
 _QUOTES = frozenset('"“”„‟«»＂')
@@ -38,6 +45,33 @@ OPTIONS = (
     ),
     _option("here", BOOLEAN, "Only in this thread or channel"),
 )
+
+
+def window() -> Payload:
+    """What asks for the words."""
+    field = {
+        "type": TEXT_INPUT,
+        "custom_id": FIELD,
+        "style": ONE_LINE,
+        "label": "What was said? Only you see what is found.",
+        "placeholder": 'login page, "a phrase", from:ann in:#ops after:friday',
+        "max_length": TYPED,
+        "required": False,
+    }
+    return {
+        "custom_id": WINDOW,
+        "title": "Recall",
+        "components": [{"type": ROW, "components": [field]}],
+    }
+
+
+def typed(data: Payload) -> str:
+    """What was typed into the window: its field stands in a row, or below a label."""
+    rows = data.get("components") or ()
+    fields = [field for row in rows for field in (*row.get("components", ()), row.get("component") or {})]
+    return next(
+        (str(each.get("value") or "") for each in fields if each.get("custom_id") == FIELD), ""
+    ).strip()
 
 
 def words(data: Payload) -> str:

@@ -71,7 +71,15 @@ def answer(prompt: Prompt) -> str:
     """What the offline model says to `prompt`."""
     said = [each for each in prompt.messages if each.role is not Role.SYSTEM and not each.background]
     asked = next((each.text for each in reversed(said) if each.role is Role.USER), "")
-    paragraphs = [_name_for(said, asked), CODE if _ASKED_CODE.search(asked) else "", _seen(said), NOTICE]
+    before = [
+        PromptMessage(Role.USER, line)
+        for each in prompt.messages
+        if each.background
+        for line in each.text.splitlines()[1:]
+    ]
+    seen = " ".join(filter(None, [_seen(said), _known(before)]))
+    code = CODE if _ASKED_CODE.search(asked) else ""
+    paragraphs = [_name_for([*before, *said], asked), code, seen, NOTICE]
     return "\n\n".join(filter(None, paragraphs))
 
 
@@ -80,6 +88,11 @@ def _seen(said: Sequence[PromptMessage]) -> str:
     if len(said) < 2:
         return f"I see 1 message: {_quoted(said[0])}." if said else "I see no messages."
     return f"I see {len(said)} messages. The first: {_quoted(said[0])}. The last: {_quoted(said[-1])}."
+
+
+def _known(before: Sequence[PromptMessage]) -> str:
+    """The last of what it was told of what came before; it begins with a heading, which is left out."""
+    return f"I was told what came before; the last of it: {_quoted(before[-1])}." if before else ""
 
 
 def _name_for(said: Sequence[PromptMessage], asked: str) -> str:

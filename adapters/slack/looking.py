@@ -8,14 +8,17 @@ from typing import Any
 import aiohttp
 
 from adapters.posts import Throttled
-from adapters.slack import content, recall
+from adapters.slack import content, picks, recall, sharing, views
 from adapters.slack.client import Client
+from adapters.slack.deeds import Deed, Verb, pressed
 from adapters.slack.errors import Refused
 from adapters.slack.events import FLAT
+from adapters.slack.names import Names
 from adapters.slack.workspaces import Installation
 from bot.domain import Author, SessionKey
 from bot.errors import PlatformError, ThreadflyError
 from bot.finding import Page, Question, Recaller
+from bot.sharing import Quote, Sharer
 from bot.words import NOT_FOR_YOU
 
 HTTP_OK = 200
@@ -31,10 +34,19 @@ May = Callable[[Author, frozenset[str] | None], bool]
 class Looking:
     """Takes commands and buttons of recall to the core, and shows what comes back."""
 
-    def __init__(self, session: aiohttp.ClientSession, asking: Recaller, may: May) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        asking: Recaller,
+        sharing: Sharer | None,
+        names: Names,
+        may: May,
+    ) -> None:
         """`may`: whether a person may command the bot, by id and groups."""
         self._session = session
         self._recall = asking
+        self._sharing = sharing
+        self._names = names
         self._may = may
 
     async def command(
@@ -46,9 +58,9 @@ class Looking:
     ) -> Json:
         """What a slash command is answered with; empty where the answer follows at the response URL."""
         by, groups = Author(body.get("user_id") or "", body.get("user_name") or ""), _groups(body)
-        question = Question(by, recall.place_of(body, installation.me.workspace, FLAT), words)
+        question = Question(by, picks.place_of(body, installation.me.workspace, FLAT), words)
         answer = asyncio.ensure_future(
-            self._answer(groups, by, self._page(question, recall.Asked(words, FLAT)))
+            self._answer(groups, by, self._page(question, picks.Asked(words, FLAT)))
         )
         done, _ = await asyncio.wait([answer], timeout=AT_ONCE_S)
         if done:
@@ -58,14 +70,55 @@ class Looking:
 
     async def press(self, body: Json, installation: Installation) -> None:
         """Put what a button asks for in the place of what was shown."""
-        pick = recall.pressed(body)
+        pick = picks.pressed(body)
         if pick is None:
             return
         user = body.get("user") or {}
         by = Author(user.get("id") or "", user.get("username") or "")
-        at = recall.place_of(body, installation.me.workspace, pick.thread)
+        at = picks.place_of(body, installation.me.workspace, pick.thread)
         answer = await self._answer(_groups(user), by, self._picked(pick, by, at))
         await self._respond(body.get("response_url") or "", answer)
+
+    async def share(self, body: Json, installation: Installation) -> None:
+        """Do what a button asks for that others see, and tell who pressed it what came of that."""
+        deed = pressed(body, installation.me.workspace)
+        if deed is None or self._sharing is None:
+            return
+        response_url = body.get("response_url") or ""
+        if deed.verb is Verb.LEAVE:
+            await self._sent(response_url, {"delete_original": True})
+            return
+        user = body.get("user") or {}
+        id = user.get("id") or ""
+        names = await self._names.of(installation, frozenset({id}))
+        by = Author(id, names.get(id) or user.get("username") or "")
+        answer = await self._answer(_groups(user), by, _shared(deed, by, self._sharing))
+        await self._respond(response_url, answer, replace=deed.verb is Verb.SHOW)
+
+    async def open_view(self, body: Json, installation: Installation) -> None:
+        """Ask in a window for what to look up, where no command can be typed."""
+        view = views.asking(body, installation.me)
+        if view is not None:
+            await installation.client.call("views.open", trigger_id=body.get("trigger_id"), view=view)
+
+    async def submitted(self, body: Json, installation: Installation) -> None:
+        """Answer what was typed into such a window, alone, where it was opened."""
+        asked = views.submitted(body, installation.me)
+        if asked is None:
+            return
+        user = body.get("user") or {}
+        by = Author(user.get("id") or "", user.get("name") or user.get("username") or "")
+        question = Question(by, asked.at, asked.words)
+        found: Page | str = NOT_FOR_YOU
+        if self._may(by, _groups(user)):
+            try:
+                found = await self._recall.ask(question)
+            except ThreadflyError as exc:
+                found = str(exc)
+        if isinstance(found, Page):
+            await show_found(installation.client, question, found)
+        else:
+            await tell_alone(installation.client, question.at, by.id, found)
 
     async def _answer(
         self, groups: frozenset[str] | None, by: Author, found: Coroutine[Any, Any, Json]
@@ -78,13 +131,13 @@ class Looking:
         except ThreadflyError as exc:
             return content.told(str(exc))
 
-    async def _page(self, question: Question, asked: recall.Asked) -> Json:
+    async def _page(self, question: Question, asked: picks.Asked) -> Json:
         found = await self._recall.ask(question, asked.bookmark)
         if isinstance(found, str):
             return content.told(found)
         return recall.page_message(found, question, asked.bookmark)
 
-    async def _picked(self, pick: recall.Pick, by: Author, at: SessionKey) -> Json:
+    async def _picked(self, pick: picks.Pick, by: Author, at: SessionKey) -> Json:
         if pick.side is None:
             assert pick.asked is not None
             return await self._page(Question(by, at, pick.asked.words), pick.asked)
@@ -116,6 +169,35 @@ def _alone(answer: Json) -> dict[str, Any]:
 
 def _groups(told: Json) -> frozenset[str] | None:
     return frozenset({told["team_id"]}) if told.get("team_id") else None
+
+
+async def _shared(deed: Deed, by: Author, sharer: Sharer) -> Json:
+    question = Question(by, deed.at, "")
+    match deed.verb:
+        case Verb.OFFER:
+            offered = await sharer.offer(question, deed.key, deed.position)
+            if isinstance(offered, Quote):
+                return sharing.asking(offered, deed)
+            return sharing.sentence(offered)
+        case Verb.SHOW:
+            return sharing.sentence(await sharer.show(question, deed.key, deed.position, deed.gesture))
+        case _:
+            return sharing.sentence(await sharer.go_on(question, deed.key, deed.gesture))
+
+
+async def tell_alone(client: Client, key: SessionKey, person: str, text: str) -> None:
+    """To one person alone, where they are; else in their direct messages; never to all.
+
+    It may be what only this person may read. Said twice, after a broken call, is better than not at all.
+    """
+    said = content.told(text)
+    alone = {name: value for name, value in said.items() if name != "metadata"}
+    if key.thread != FLAT:
+        alone["thread_ts"] = key.thread
+    try:
+        await client.read("chat.postEphemeral", channel=key.channel, user=person, **alone)
+    except Refused:
+        await client.read("chat.postMessage", channel=person, **said)
 
 
 async def show_found(client: Client, question: Question, page: Page) -> None:

@@ -47,6 +47,7 @@ METHODS: Mapping[str, Method] = {
     "oauth.v2.access": Method((), TIER_4),
     "users.conversations": Method(READ, TIER_3),
     "users.info": Method(("users:read",), TIER_4),
+    "views.open": Method((), TIER_4),
 }
 """`apps.connections.open` goes with the app-level token (scope `connections:write`)."""
 
@@ -73,7 +74,9 @@ COMMAND = "/threadfly"
 RECALL_COMMAND = "/recall"
 EXPORT_COMMAND = "/export"
 
+RECALL_SHORTCUT = "threadfly_recall"
 SHORTCUTS: Mapping[str, str] = {
+    RECALL_SHORTCUT: "Recall…",
     "threadfly_pause": "Pause Threadfly here",
     "threadfly_resume": "Resume Threadfly here",
     "threadfly_new": "Start afresh here",

@@ -13,27 +13,29 @@ from slack_bolt.async_app import AsyncApp
 from adapters.cache import Cache, NoCache
 from adapters.pacing import Pace
 from adapters.reply import PacedReply
-from adapters.slack import content, events, handing
+from adapters.slack import events, handing
 from adapters.slack.catching_up import CatchingUp
 from adapters.slack.client import Client, new_session, new_web_client, vendor_log
-from adapters.slack.errors import Refused
 from adapters.slack.events import FLAT
 from adapters.slack.files import Files
 from adapters.slack.history import Kind, Past
 from adapters.slack.install import Installations, Installing
-from adapters.slack.looking import Looking, May, show_found
+from adapters.slack.looking import Looking, May, show_found, tell_alone
 from adapters.slack.methods import METHODS
 from adapters.slack.names import Names
 from adapters.slack.posts import Share, SlackPosts
 from adapters.slack.receiving import Authorize, Receiver
 from adapters.slack.shelf import SlackShelf
 from adapters.slack.sockets import Sockets
+from adapters.slack.staging import Staging
 from adapters.slack.welcome import Welcome
 from adapters.slack.workspaces import OneWorkspace, Workspaces
 from bot.domain import Answer, Attachment, Author, History, Outcome, Part, SessionKey
 from bot.errors import PlatformError, PlatformForbidden
 from bot.finding import Known, Page, Question, Readable, Recaller
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
+from bot.sharing import Opened, Quote, Sharer
+from bot.sharing_words import Sentence
 from bot.taking import Taken, Wish
 
 API_URL = "https://slack.com/api/"
@@ -67,13 +69,15 @@ class SlackPlatform:
         other_bots: frozenset[str] = frozenset(),
         updates_per_minute: float = METHODS["chat.update"].per_minute,
         recall: Recaller | None = None,
+        sharing: Sharer | None = None,
         cache: Cache | None = None,
         may: May = lambda by, groups: True,  # noqa: ARG005  # everybody
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`bot_token` for one workspace, or `installing` for many.
 
-        `recall` answers `/recall` and its buttons, to those who `may`; `cache` keeps who may read what.
+        `sharing` does what others see with what was found; `recall` answers `/recall` and its buttons, to
+        those who `may`; `cache` keeps who may read what.
         `other_bots`: user or bot ids that are listened to; `app_token` is for Socket Mode,
         `signing_secret` for HTTP; `updates_per_minute` is what Slack grants each workspace for edits.
         Made inside of the event loop.
@@ -103,7 +107,8 @@ class SlackPlatform:
         )
         heard = self._catching_up.heard
         self._shelf = SlackShelf(workspaces, cache or NoCache(), clock=clock)
-        self._looking = Looking(self._session, recall, may) if recall else None
+        self._looking = Looking(self._session, recall, sharing, self._names, may) if recall else None
+        self._staging = Staging(workspaces)
         self._receiver = Receiver(
             workspaces, self._names, self._session, Welcome(), heard, self._shelf, self._looking
         )
@@ -193,7 +198,7 @@ class SlackPlatform:
     async def tell(self, key: SessionKey, to: Author, text: str) -> None:
         try:
             client = (await self._workspaces.get(key.workspace)).client
-            await _tell(client, key, to.id, text)
+            await tell_alone(client, key, to.id, text)
         except PlatformError as exc:
             kind = type(exc).__name__
             log.warning(
@@ -228,6 +233,21 @@ class SlackPlatform:
     async def hand(self, taken: Taken, wish: Wish) -> str:
         client = (await self._workspaces.get(wish.at.workspace)).client
         return await handing.hand(client, self._files, taken, wish.by.id, wish.at.channel)
+
+    async def show_to_all(self, at: SessionKey, quote: Quote, gesture: str) -> int:
+        return await self._staging.show(at, quote, gesture)
+
+    async def open_thread(
+        self,
+        at: SessionKey,
+        opening: Sentence,
+        name: str,  # noqa: ARG002 - threads have none here
+        gesture: str,
+    ) -> Opened:
+        return await self._staging.open_thread(at, opening, gesture)
+
+    async def leave_word(self, key: SessionKey, word: Sentence, gesture: str) -> int | None:
+        return await self._staging.leave_word(key, word, gesture)
 
     def _is_native(self, key: SessionKey, share: Share) -> bool:
         """Streams only exist in threads, and in a shared one only the asker sees them grow."""
@@ -282,18 +302,3 @@ class WholeReply(PacedReply):
 
     async def show(self, text: str) -> None:  # noqa: ARG002  # nothing is shown before the end
         self._raise_if_lost()
-
-
-async def _tell(client: Client, key: SessionKey, person: str, text: str) -> None:
-    """To one person alone, where they are; else in their direct messages; never to all.
-
-    It may be what only this person may read. Said twice, after a broken call, is better than not at all.
-    """
-    said = content.told(text)
-    alone = {name: value for name, value in said.items() if name != "metadata"}
-    if key.thread != FLAT:
-        alone["thread_ts"] = key.thread
-    try:
-        await client.read("chat.postEphemeral", channel=key.channel, user=person, **alone)
-    except Refused:
-        await client.read("chat.postMessage", channel=person, **said)

@@ -4,31 +4,24 @@ Words of people stand in `rich_text`, where nothing is markup and nothing pings,
 spaces around them.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from adapters.slack.content import FALLBACK_LENGTH
-from adapters.slack.events import FLAT, PLATFORM, is_direct
+from adapters.slack.deeds import sharing_buttons
+from adapters.slack.events import is_direct
 from adapters.slack.markup import defused, plain
 from adapters.slack.methods import RECALL_COMMAND
+from adapters.slack.picks import PREFIX, Asked, Pick, button, page_value, read_value
 from bot.commands import recalled
-from bot.domain import SessionKey
 from bot.finding import Bookmark, Excerpt, Line, Page, Question, Shown, Side
 
-PREFIX = "threadfly_recall_"
 READ_HERE, EARLIER, LATER, BACK = "Read here", "Previous", "Next", "Back to what was found"
 OLDER, NEWER = "What came before", "What came after"
 
-VALUE_LENGTH = 2_000
-"""Characters that Slack takes in the value of a button."""
 WORDS_TO_COME_BACK = 300
 """Longer questions are not kept in the five buttons of a page, which all count towards its length."""
-MOST_SKIPPED = 10_000
-LAST_STAMP = 32_503_680_000_000_000
-"""Microseconds until the year 3000."""
 EXCERPT_LINE = 600
 """Characters of each of ten lines: blocks of more than about 13,000 fail."""
 TEXT_LENGTH = 2_900
@@ -38,41 +31,12 @@ Json = Mapping[str, Any]
 Blocks = list[dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a page answers, as its buttons carry it."""
-
-    words: str
-    thread: str
-    """The thread in which it was asked."""
-    bookmark: Bookmark | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """What somebody pressed: a page, or a part of a conversation (where `key` is set)."""
-
-    asked: Asked | None
-    """None: too long to be carried along."""
-    thread: str
-    channel: str = ""
-    talk: str = ""
-    side: Side | None = None
-
-
 def words_of(payload: Json) -> str | None:
     """What a slash command asks recall; None if it asks something else."""
     text = str(payload.get("text") or "")
     if payload.get("command") != RECALL_COMMAND:
         return recalled(text)
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&").strip()
-
-
-def place_of(payload: Json, workspace: str, thread: str) -> SessionKey:
-    """Where a button was pressed, or a command typed: the channel as Slack tells it."""
-    container, channel = payload.get("container") or {}, payload.get("channel") or {}
-    where = container.get("channel_id") or channel.get("id") or payload.get("channel_id") or ""
-    return SessionKey(PLATFORM, workspace, where, thread)
 
 
 # Messages.
@@ -89,7 +53,7 @@ def page_message(page: Page, question: Question, bookmark: Bookmark | None) -> d
     blocks += _notes(page.notes)
     turns = [(EARLIER, "earlier", page.earlier), (LATER, "later", page.later)]
     blocks += _actions(
-        _button(label, name, _page_value(Asked(page.words, question.at.thread, to)))
+        _button(label, name, page_value(Asked(page.words, question.at.thread, to)))
         for label, name, to in turns
         if to is not None
     )
@@ -111,10 +75,10 @@ def excerpt_message(excerpt: Excerpt, pick: Pick) -> dict[str, Any]:
         buttons.append((NEWER, "newer", Side(excerpt.lines[-1].position, 1)))
     key = excerpt.talk.key
     made = [
-        _button(label, name, _read_value(key, side, pick.asked, pick.thread)) for label, name, side in buttons
+        _button(label, name, read_value(key, side, pick.asked, pick.thread)) for label, name, side in buttons
     ]
     if pick.asked is not None:
-        made.append(_button(BACK, "back", _page_value(pick.asked)))
+        made.append(_button(BACK, "back", page_value(pick.asked)))
     blocks += _actions(iter(made))
     text = "\n".join(f"{line.author.name}: {line.snippet.text}" for line in excerpt.lines)
     return _message(f"{excerpt.talk.title}\n{text}", blocks)
@@ -141,20 +105,34 @@ def _hit(shown: Shown, asked: Asked, number: int) -> Blocks:
         name |= {"type": "link", "url": shown.link}
     lines = [line for line in (hit.before, hit.line, hit.after) if line is not None]
     carried = asked if len(asked.words) <= WORDS_TO_COME_BACK else None
-    value = _read_value(hit.talk.key, Side(hit.line.position), carried, asked.thread)
+    value = read_value(hit.talk.key, Side(hit.line.position), carried, asked.thread)
     return [
         {"type": "divider"},
         {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [name]}]},
-        _context(f"{plain(shown.where, 200)} · {_moment(hit.line.sent_at)}{more}"),
+        _context(f"{plain(shown.where, 200)} · {moment(hit.line.sent_at)}{more}"),
         _quote(lines, marked=hit.line.position),
-        *_actions(iter([_button(READ_HERE, f"read_{number}", value)])),
+        *_actions(
+            iter(
+                [
+                    _button(READ_HERE, f"read_{number}", value),
+                    *sharing_buttons(
+                        hit.talk.key, hit.line.position, asked.thread, str(number), for_all=shown.for_all
+                    ),
+                ]
+            )
+        ),
     ]
 
 
-def _moment(time: datetime) -> str:
+def moment(time: datetime) -> str:
     """A time, which Slack shows in the zone of who reads it."""
     fallback = f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     return f"<!date^{int(time.timestamp())}^{{date_short_pretty}}, {{time}}|{fallback}>"
+
+
+def quote_of(line: Line, most: int) -> dict[str, Any]:
+    """One message, with who said it."""
+    return _quote([line], marked=None, excerpt_length=most)
 
 
 def _quote(lines: Sequence[Line], *, marked: int | None, excerpt_length: int | None = None) -> dict[str, Any]:
@@ -194,89 +172,9 @@ def _notes(notes: Sequence[str]) -> Blocks:
 
 
 def _button(label: str, name: str, value: str) -> dict[str, Any] | None:
-    """None where what it would say is too long for Slack."""
-    if len(value.encode("utf-16-le")) // 2 > VALUE_LENGTH:
-        return None
-    text = {"type": "plain_text", "text": label}
-    return {"type": "button", "action_id": f"{PREFIX}{name}", "text": text, "value": value}
+    return button(label, f"{PREFIX}{name}", value)
 
 
 def _actions(buttons: Iterator[dict[str, Any] | None]) -> Blocks:
     elements = [button for button in buttons if button is not None]
     return [{"type": "actions", "elements": elements}] if elements else []
-
-
-# What the buttons carry. Who presses is told by Slack, and the rights are theirs, whatever stands here.
-
-
-#
-# A line of JSON, and then the words as they were typed: in JSON they might get twice as long.
-
-
-def _page_value(asked: Asked) -> str:
-    return _value({}, asked.thread, asked)
-
-
-def _read_value(key: SessionKey, side: Side, asked: Asked | None, thread: str) -> str:
-    value = {"c": key.channel, "t": key.thread, "p": side.position, "d": side.step}
-    return _value(value, thread, asked)
-
-
-def _value(told: Mapping[str, Any], thread: str, asked: Asked | None) -> str:
-    mark = asked.bookmark if asked else None
-    stamp = {"a": round(mark.as_of.timestamp() * 1_000_000), "s": mark.skip} if mark else {}
-    head = json.dumps({**told, "h": thread, **stamp}, separators=(",", ":"))
-    return head if asked is None else f"{head}\n{asked.words}"
-
-
-def is_pressed(payload: Json) -> bool:
-    """Whether it is a button of recall."""
-    return any(map(_is_ours, payload.get("actions") or ()))
-
-
-def _is_ours(action: Json) -> bool:
-    return str(action.get("action_id") or "").startswith(PREFIX)
-
-
-def pressed(payload: Json) -> Pick | None:
-    """What a `block_actions` payload asks of recall; None if it is no button of recall, or a broken one."""
-    for action in filter(_is_ours, payload.get("actions") or ()):
-        try:
-            head, line_end, words = (action.get("value") or "").partition("\n")
-            return _picked(json.loads(head), words if line_end else None)
-        except (ValueError, KeyError, TypeError):
-            return None
-    return None
-
-
-def _picked(value: Any, words: str | None) -> Pick:
-    """Raises `ValueError`, `KeyError`, `TypeError`."""
-    if not isinstance(value, dict):
-        raise TypeError("no object")
-    thread = _text(value.get("h", FLAT))
-    asked = Asked(words, thread, _bookmark(value)) if words is not None else None
-    if "p" in value:
-        side = Side(_number(value["p"], LAST_STAMP), (-1, 0, 1)[int(value.get("d", 0)) + 1])
-        return Pick(asked, thread, _text(value["c"]), _text(value["t"]), side)
-    if asked is None:
-        raise ValueError("neither a page nor a conversation")
-    return Pick(asked, thread)
-
-
-def _bookmark(value: Mapping[str, Any]) -> Bookmark | None:
-    if "a" not in value:
-        return None
-    stamp = _number(value["a"], LAST_STAMP)
-    return Bookmark(datetime.fromtimestamp(stamp / 1_000_000, UTC), _number(value.get("s", 0), MOST_SKIPPED))
-
-
-def _number(value: Any, most: int) -> int:
-    if not isinstance(value, int) or not 0 <= value <= most:
-        raise ValueError("no such number")
-    return value
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError("no text")
-    return value

@@ -20,8 +20,9 @@ from slack_bolt.middleware.async_middleware import AsyncMiddleware
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
-from adapters.slack import buttons, commands, content, events, recall
+from adapters.slack import buttons, commands, content, deeds, events, picks, recall
 from adapters.slack.looking import Looking
+from adapters.slack.methods import RECALL_SHORTCUT
 from adapters.slack.names import Names
 from adapters.slack.shelf import SlackShelf
 from adapters.slack.sockets import RETRY
@@ -162,6 +163,9 @@ class Receiver(AsyncMiddleware):
             await self._pressed(body, installation, handler)
         elif kind == "message_action":
             await self._shortcut(body, installation, desk)
+        elif kind == "view_submission":
+            if self._looking is not None:
+                self.later(self._looking.submitted(body, installation))
         elif body.get("command"):
             return await self._command(body, installation, desk)
         return BoltResponse(status=200, body="")
@@ -195,8 +199,11 @@ class Receiver(AsyncMiddleware):
         return await self._names.of(installation, ids)
 
     async def _pressed(self, body: Json, installation: Installation, handler: Handler) -> None:
-        if self._looking is not None and recall.is_pressed(body):
+        if self._looking is not None and picks.is_pressed(body):
             self.later(self._looking.press(body, installation))
+            return
+        if self._looking is not None and deeds.is_pressed(body):
+            self.later(self._looking.share(body, installation))
             return
         user = (body.get("user") or {}).get("id", "")
         names = await self.names(installation, frozenset({user}))
@@ -229,6 +236,9 @@ class Receiver(AsyncMiddleware):
         return BoltResponse(status=200, body="")
 
     async def _shortcut(self, body: Json, installation: Installation, desk: Desk) -> None:
+        if self._looking is not None and body.get("callback_id") == RECALL_SHORTCUT:
+            self.later(self._looking.open_view(body, installation))
+            return
         user = (body.get("user") or {}).get("id", "")
         names = await self.names(installation, frozenset({user}))
         order = commands.shortcut_order(body, installation.me, names.get(user, ""))

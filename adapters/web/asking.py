@@ -77,6 +77,14 @@ def zone_of(asked: Mapping[str, Any]) -> str:
     return zone[:64] if isinstance(zone, str) else ""
 
 
+def gesture_of(person: str, asked: Mapping[str, Any]) -> str:
+    """What somebody did, by the name that their page gave it."""
+    nonce = asked.get("nonce")
+    if not isinstance(nonce, str) or not nonce:
+        raise Refused("What you did has no name.")
+    return f"{person}:{nonce[:64]}"
+
+
 def bookmark_of(asked: Mapping[str, Any]) -> Bookmark:
     """Which page is asked for."""
     skip, as_of = number_of(str(asked.get("skip") or 0)), number_of(str(asked.get("as_of") or ""))

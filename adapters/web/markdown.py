@@ -22,7 +22,8 @@ KEPT_TREES = 512
 MOST_MARKDOWN_CHARS = 10_000
 """Longer posts (people's alone) are shown as written: some hostile texts take the parser a time that
 grows with the square of their length, and everybody in the room would wait for it."""
-_SAFE_LINK = re.compile(r"(?:https?://|mailto:)[^\s\x00-\x1f]+\Z", re.IGNORECASE)
+_SAFE_LINK = re.compile(r"(?:(?:https?://|mailto:)[^\s\x00-\x1f]+|#/[\w/-]+)\Z", re.IGNORECASE)
+"""To elsewhere, or to a message in the playground."""
 _BARE_LINK = re.compile(r"\bhttps?://[^\s<>\"'`]+", re.IGNORECASE)
 _LANGUAGE = re.compile(r"[\w+#.-]{1,30}")
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})

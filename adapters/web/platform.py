@@ -12,6 +12,7 @@ from aiohttp import web
 from adapters.pacing import Pace
 from adapters.reply import PacedReply
 from adapters.web import taking
+from adapters.web.asides import Asides
 from adapters.web.cast import Cast
 from adapters.web.guard import Guard
 from adapters.web.ledger import Post
@@ -40,6 +41,8 @@ from bot.domain import (
 from bot.errors import ArchiveUnavailable, PlatformForbidden, ThreadflyError
 from bot.finding import Bookmark, Excerpt, Known, Page, Question, Readable, Recaller, Side
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
+from bot.sharing import Opened, Quote, Sharer
+from bot.sharing_words import Sentence, plainly
 from bot.taking import Taken, Taker, Wish
 
 log = logging.getLogger(__name__)
@@ -80,6 +83,7 @@ class WebPlatform:
         memory: Memory | None = None,
         recall: Recaller | None = None,
         taker: Taker | None = None,
+        sharing: Sharer | None = None,
         token: str = "",
         bot_name: str = "threadfly",
         cast: Cast | None = None,
@@ -90,6 +94,8 @@ class WebPlatform:
         self._watermarks = watermarks
         self._recall = recall
         self._taker = taker
+        self._sharing = sharing
+        self._asides = Asides(self.room)
         self._shelf = CastShelf(self.room.cast)
         self._pages = Pages(self.room, self, memory, Guard(token), commands)
         self._handler: Handler | None = None
@@ -207,6 +213,23 @@ class WebPlatform:
         self.room.note(wish.by.id, at.channel, root_of(at), text, download=taking.address(wish))
         return ""
 
+    # Showing to everybody, and going on.
+
+    async def show_to_all(self, at: SessionKey, quote: Quote, gesture: str) -> int:
+        return await self._asides.show(at, quote, gesture)
+
+    async def open_thread(
+        self,
+        at: SessionKey,
+        opening: Sentence,
+        name: str,  # noqa: ARG002 - threads have none here
+        gesture: str,
+    ) -> Opened:
+        return await self._asides.open_thread(at, opening, gesture)
+
+    async def leave_word(self, key: SessionKey, word: Sentence, gesture: str) -> int | None:
+        return await self._asides.leave_word(key, word, gesture)
+
     # What the pages need of the guest.
 
     async def taken(self, by: str, at: SessionKey, export: Export) -> Taken | str:
@@ -249,6 +272,24 @@ class WebPlatform:
         """A part of a conversation, or a sentence."""
         question = Question(self._author(by), at, "")
         return NOT_OPEN if self._recall is None else await self._recall.look(question, key, side)
+
+    async def offered(self, by: str, at: SessionKey, key: SessionKey, position: int) -> Quote | Sentence:
+        """What would be shown to everybody, or why nothing is."""
+        if self._sharing is None:
+            return plainly(NOT_OPEN)
+        return await self._sharing.offer(Question(self._author(by), at, ""), key, position)
+
+    async def shown(self, by: str, at: SessionKey, key: SessionKey, position: int, gesture: str) -> Sentence:
+        """Show it to everybody there; what to tell who wanted that."""
+        if self._sharing is None:
+            return plainly(NOT_OPEN)
+        return await self._sharing.show(Question(self._author(by), at, ""), key, position, gesture)
+
+    async def went_on(self, by: str, at: SessionKey, key: SessionKey, gesture: str) -> Sentence:
+        """Go on with a conversation there; what to tell who wanted that."""
+        if self._sharing is None:
+            return plainly(NOT_OPEN)
+        return await self._sharing.go_on(Question(self._author(by), at, ""), key, gesture)
 
     def _author(self, person: str) -> Author:
         return Author(person, self.room.cast.name_of(person))

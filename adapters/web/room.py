@@ -168,6 +168,19 @@ class Room:
         bot = self.cast.bot.id
         await self._write(lambda stamp: self._open_ledger.erase(position, stamp, bot))
 
+    async def post_aside(self, channel: str, root: int | None, text: str, nonce: str) -> Post:
+        """Post something that is no part of a reply; once for each nonce."""
+        self._check_bot_text(text)
+        if channel not in self.cast.channels:
+            raise NotThere("There is no such channel.")
+        bot = self.cast.bot.id
+
+        def post(stamp: int) -> Post:
+            made = Post(stamp, stamp, channel, root, bot, text)
+            return self._open_ledger.add(made, f"{bot}:aside:{nonce}", ())
+
+        return await self._sure(post)
+
     def working(self, channel: str, root: int | None) -> None:
         """Show for some seconds that the bot is at work."""
         self._tell_all(Working(channel, root))

@@ -7,14 +7,13 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import resources
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiohttp import web
 
 from adapters.web import taking
 from adapters.web.asking import (
     body_of,
-    bookmark_of,
     files_of,
     json_of,
     kindly,
@@ -25,19 +24,20 @@ from adapters.web.asking import (
     zone_of,
 )
 from adapters.web.cast import Kind
+from adapters.web.finding import Finder, FoundPages, person_of, place_key
 from adapters.web.guard import Guard, Serve
 from adapters.web.ledger import File, Post
 from adapters.web.line import Line, note_shown
 from adapters.web.memory import Memory
 from adapters.web.news import News, Note, NotThere, Posted, Refused, RoomUnavailable
 from adapters.web.room import MOST_FILE_BYTES, MOST_FILES, MOST_PERSON_CHARS, Room
-from adapters.web.shelf import shown_excerpt, shown_page
+from adapters.web.shelf import shown_page
 from adapters.web.showing import file_response, shown_channel, shown_file, shown_post
 from adapters.web.translate import DIRECT_THREAD, PLATFORM, WORKSPACE
 from adapters.web.words import clean, command
 from bot.commands import Export
 from bot.domain import Button, SessionKey
-from bot.finding import Bookmark, Excerpt, Page, Side
+from bot.finding import Page
 from bot.taking import Taken
 
 PAGE = 50
@@ -49,18 +49,12 @@ _PLACELESS = frozenset({"help", "forget", "export", RECALL})
 _OPINIONS = frozenset({Button.GOOD, Button.BAD})
 
 
-class Guest(Protocol):
+class Guest(Finder, Protocol):
     """What the pages need of the bot."""
 
     async def pressed(self, post: Post, button: Button, by: str) -> str: ...
 
     async def ordered(self, key: SessionKey, by: str, words: str) -> str: ...
-
-    async def recalled(
-        self, by: str, at: SessionKey, words: str, zone: str, mark: Bookmark | None
-    ) -> Page | str: ...
-
-    async def looked(self, by: str, at: SessionKey, key: SessionKey, side: Side) -> Excerpt | str: ...
 
     async def taken(self, by: str, at: SessionKey, export: Export) -> Taken | str: ...
 
@@ -79,6 +73,7 @@ class Pages:
         self._static = _static_files()
         self._lines: set[Line] = set()
         self._notes: dict[str, deque[Note]] = {}
+        self._found = FoundPages(room, guest)
         self._unlisten = room.listen(self._keep_note)
 
     def routes(self) -> list[web.RouteDef]:
@@ -95,9 +90,8 @@ class Pages:
             route("PATCH", "/api/post/{position}", self._edit),
             route("DELETE", "/api/post/{position}", self._delete),
             route("POST", "/api/post/{position}/press", self._press),
-            route("POST", "/api/recall/{channel}", self._leaf),
-            route("POST", "/api/recall/{channel}/look", self._read_on),
             route("GET", "/api/export/{channel}/{thread}", self._export),
+            *(route("POST", f"/api/recall/{{channel}}{path}", serve) for path, serve in self._found.serves()),
             route("POST", "/api/files", self._upload),
             route("GET", "/files/{id}", self._file),
             route("GET", "/api/memory/{channel}/{thread}", self._look),
@@ -214,54 +208,16 @@ class Pages:
         elif root is None and not direct and word not in _PLACELESS:
             text = f"/{word} is about one thread: open a thread, and type it there."
         elif word == RECALL:
-            found = await self._guest.recalled(me, _key(channel, root), rest, zone, None)
+            found = await self._guest.recalled(me, place_key(channel, root), rest, zone, None)
             if isinstance(found, Page):
                 self._room.note(me, channel, root, found.lead, shown_page(found))
                 return web.json_response({"noted": True})
             text = found
         else:
-            text = await self._guest.ordered(_key(channel, root), me, f"{word} {rest}".strip())
+            text = await self._guest.ordered(place_key(channel, root), me, f"{word} {rest}".strip())
         if text:
             self._room.note(me, channel, root, text)
         return web.json_response({"noted": True})
-
-    # What was found.
-
-    async def _leaf(self, request: web.Request) -> web.StreamResponse:
-        """Another page of what somebody asked here."""
-        me, at, asked = await self._asked_again(request)
-        words = asked.get("words")
-        if not isinstance(words, str):
-            raise Refused("The words must be a string.")
-        mark = bookmark_of(asked)
-        found = await self._guest.recalled(me, at, words, zone_of(asked), mark)
-        if not isinstance(found, Page):
-            raise Refused(found)
-        return web.json_response({"found": shown_page(found)})
-
-    async def _read_on(self, request: web.Request) -> web.StreamResponse:
-        """A part of a conversation in which something was found."""
-        me, at, asked = await self._asked_again(request)
-        channel, thread = asked.get("of_channel"), asked.get("of_thread")
-        position = number_of(str(asked.get("position") or ""))
-        step = asked.get("step", 0)
-        if not isinstance(channel, str) or not isinstance(thread, str) or position is None:
-            raise NotThere("There is no such conversation.")
-        if step not in (-1, 0, 1):
-            raise Refused("A step is -1, 0 or 1.")
-        self._room.place(me, channel)
-        key = _key(channel, None if thread == DIRECT_THREAD else number_of(thread))
-        excerpt = await self._guest.looked(me, at, key, Side(position, step))
-        if not isinstance(excerpt, Excerpt):
-            raise NotThere(excerpt)
-        return web.json_response({"part": shown_excerpt(excerpt, position)})
-
-    async def _asked_again(self, request: web.Request) -> tuple[str, SessionKey, dict[str, Any]]:
-        """Who asks, where, and what else the request says."""
-        me, channel = self._person(request), request.match_info["channel"]
-        self._room.place(me, channel)
-        asked = await json_of(request)
-        return me, _key(channel, root_of(asked)), asked
 
     async def _edit(self, request: web.Request) -> web.StreamResponse:
         text = text_of(await json_of(request))
@@ -318,15 +274,7 @@ class Pages:
         return SessionKey(PLATFORM, WORKSPACE, channel, thread)
 
     def _person(self, request: web.Request) -> str:
-        person = request.query.get("as", "")
-        if person not in self._room.cast.people:
-            raise NotThere("Nobody here has that name.")
-        return person
-
-
-def _key(channel: str, root: int | None) -> SessionKey:
-    """The session of a thread, or what stands for one where somebody types into a channel."""
-    return SessionKey(PLATFORM, WORKSPACE, channel, DIRECT_THREAD if root is None else str(root))
+        return person_of(request, self._room)
 
 
 def _static_files() -> dict[str, tuple[bytes, str]]:

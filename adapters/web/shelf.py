@@ -66,6 +66,7 @@ def _shown_hit(shown: Shown) -> Json:
         "messages": hit.talk.messages,
         "others": hit.others,
         "link": shown.link,
+        "for_all": shown.for_all,
         "channel": hit.talk.key.channel,
         "thread": hit.talk.key.thread,
         "position": hit.line.position,

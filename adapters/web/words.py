@@ -7,6 +7,8 @@ from adapters.web.cast import Cast
 
 _CODE = r"(?P<code>```.*?(?:```|\Z)|`[^`\n]+`)"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_MARKUP = re.compile(r"[!-/:-@\[-`{-~]")
+"""ASCII punctuation, which Markdown lets be escaped."""
 _LINE_END = re.compile("\r\n?")
 _COMMAND = re.compile(r"/([a-z]+)(?:\s+(.*))?\Z", re.DOTALL | re.IGNORECASE)
 
@@ -41,6 +43,11 @@ def command(text: str) -> tuple[str, str] | None:
     """The word and the rest of `/word rest`; None for what is no command (`/etc/hosts`)."""
     match = _COMMAND.match(text)
     return None if match is None else (match[1].lower(), (match[2] or "").strip())
+
+
+def literal(text: str) -> str:
+    """`text` as Markdown that reads so: on one line, and nothing in it is markup."""
+    return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 def _found(text: str, names: Collection[str]) -> list[str]:

@@ -31,7 +31,10 @@ PAGE = 500
 """Rows of one read."""
 NOWHERE = -1
 """A position that no message has."""
-_SETTINGS: Final = ("closed", "joined", "paused", "model", "persona", "fresh_from", "complete_from")
+_SETTINGS: Final = (
+    *("closed", "joined", "paused", "model", "persona", "fresh_from", "complete_from"),
+    *("continues", "continues_after", "continues_upto"),
+)
 _USAGE: Final = tuple(Usage.__slots__)
 _OVER: Final = sa.case((turns.c.state.in_(["running", "queued"]), "dropped"), else_=turns.c.state)
 

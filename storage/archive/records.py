@@ -195,6 +195,7 @@ def _apply(c: sa.Connection, session: Any, change: Change, position: int, added:
     }
     if change.fresh:
         values["fresh_from"] = max(position, session.fresh_from)
+        values["continues"] = ""
     if values:
         c.execute(sa.update(sessions).where(sessions.c.id == session.id).values(values))
     now = settings_of(session)
@@ -205,6 +206,7 @@ def _apply(c: sa.Connection, session: Any, change: Change, position: int, added:
         fresh_from=values.get("fresh_from", now.fresh_from),
         complete_from=now.complete_from,
         messages=now.messages + added,
+        continues=None if change.fresh else now.continues,
     )
 
 

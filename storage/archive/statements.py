@@ -8,7 +8,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from bot.domain import Attachment, Author, Message, SessionKey, Speaker, ThreadSettings
+from bot.domain import Attachment, Author, Continued, Message, SessionKey, Speaker, ThreadSettings
 from storage.archive.searchable import let_find
 from storage.search.index import Findable
 from storage.tables import forgotten, messages, sessions, summaries, tombstones
@@ -177,7 +177,14 @@ def settings_of(row: Any) -> ThreadSettings:
         fresh_from=row.fresh_from,
         complete_from=row.complete_from,
         messages=row.messages,
+        continues=continued_of(row) if row.continues else None,
     )
+
+
+def continued_of(row: Any) -> Continued | None:
+    """What the session with this row of `sessions` goes on from."""
+    key = SessionKey(*row.continues.split(":")) if row.continues else None
+    return None if key is None else Continued(key, row.continues_after, row.continues_upto)
 
 
 BURY: Final = OnConflict(lambda insert: insert(tombstones).on_conflict_do_nothing())

@@ -58,3 +58,35 @@ async def test_one_leafs_back_and_forth(page: Page, playground: Playground) -> N
     await expect(found.get_by_role("button", name="Next")).to_have_count(0)
     await found.get_by_role("button", name="Previous").click()
     await expect(found.locator(".hit")).to_have_count(PAGE)
+
+
+async def test_one_shows_a_hit_to_everybody_once_it_was_said_who_will_see_it(
+    page: Page, playground: Playground
+) -> None:
+    await playground.say("mei", "random", "@threadfly the login page is slow")
+    await page.goto(playground.url)
+    await ask(page, "login")
+    found = page.get_by_role("region", name="What was found")
+    await found.get_by_role("button", name="Show in channel").click()
+    await expect(found).to_contain_text("Everybody who reads along")
+    shown = page.locator(".message", has_text="had this shown with recall")
+    await expect(shown).to_have_count(0)
+    await found.get_by_role("button", name="Show it to everybody").click()
+    await expect(found).to_contain_text("Everybody here can see it now.")
+    await expect(shown).to_contain_text("the login page is slow")
+    await shown.get_by_role("link", name="open").click()
+    await expect(page.locator("#thread .revealed")).to_contain_text("login page is slow")
+
+
+async def test_one_goes_on_with_a_conversation_elsewhere(page: Page, playground: Playground) -> None:
+    await playground.say("mei", "random", "@threadfly the cat is called Fred")
+    await page.goto(playground.url)
+    await ask(page, "cat")
+    found = page.get_by_role("region", name="What was found")
+    await found.get_by_role("button", name="Continue here").click()
+    await found.get_by_role("link", name="over there").click()
+    await expect(page.locator("#thread")).to_contain_text("goes on here with an earlier conversation")
+    await page.get_by_role("combobox", name="Reply").fill("what is it called?")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#thread")).to_contain_text("answer")
+    assert "Mei: the cat is called Fred" in str(playground.model.prompts[-1])

@@ -38,6 +38,7 @@ from bot.turns import Keeper, monotonic
 from bot.windows import LastReads, WindowLoader
 from storage.archive.carrying import Carrying
 from storage.archive.claims import Claimant
+from storage.archive.continuing import Continuations
 from storage.archive.erasures import Erasures
 from storage.archive.passing import PassedOver
 from storage.archive.records import Records
@@ -210,6 +211,7 @@ class Process:
         clock: Callable[[], float] = monotonic,
         loader: type[WindowLoader] = WindowLoader,
         now: Callable[[], datetime] = lambda: LONG_AGO,
+        backgrounds: Continuations | None = None,
     ) -> None:
         """`now`: by default nothing is ever late."""
         claimant = Claimant(owner, lease_s)
@@ -225,6 +227,7 @@ class Process:
                 records=self.records,
                 windows=loader(hot, self.windows, limit, observer, LastReads()),
                 summaries=self.summaries,
+                backgrounds=backgrounds or Continuations(database),
                 model=model,
                 count=lambda text: len(text) // 4 + 1,
                 personas={"default": "You are Threadfly.", "pirate": "You are a pirate."},

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from adapters.web.platform import WebPlatform
 from bot.recall import Recall
+from bot.sharing import Sharing
+from storage.archive.continuing import Continuations
+from storage.archive.passing import PassedOver
 from storage.hot import NoContext
 from storage.search.finder import SqlFinder
 from tests.databases import opened
@@ -21,6 +24,7 @@ class Playground:
     url: str
     platform: WebPlatform
     process: Process
+    model: HeldModel
 
     async def say(self, person: str, channel: str, text: str, root: int | None = None) -> int:
         """Post it, and wait until it was answered; its position."""
@@ -42,8 +46,11 @@ async def remembering(folder: Path) -> AsyncIterator[Playground]:
     async with opened(f"sqlite+aiosqlite:///{folder}/archive.db") as database:
         finder = SqlFinder(database)
         recall, taker = Recall(finder, finder), taking_from(database)
-        platform = WebPlatform(folder, Marks(), recall=recall, taker=taker)
-        process = Process(database, NoContext(), platform, HeldModel())
+        sharing = Sharing(finder, finder, PassedOver(database), Continuations(database))
+        platform = WebPlatform(folder, Marks(), recall=recall, taker=taker, sharing=sharing)
+        sharing.serve({"web": platform})
+        model = HeldModel()
+        process = Process(database, NoContext(), platform, model)
         for each in (recall, process.recall):
             each.serve({"web": platform})
         for taking in (taker, process.taking):
@@ -51,7 +58,7 @@ async def remembering(folder: Path) -> AsyncIterator[Playground]:
         async with page_server(platform) as server:
             await platform.open(process.service.handle, process.service.order)
             try:
-                yield Playground(server.url, platform, process)
+                yield Playground(server.url, platform, process, model)
             finally:
                 await platform.quiet()
                 await process.settle()

@@ -143,3 +143,69 @@ async def test_whatever_is_typed_a_page_or_a_sentence_comes_back(visitor: Visito
     note = await visitor.recall("joe", words)
     assert note["text"]
     assert "found" not in note or texts(note) in ([], ["tea"], ["answer 1"])
+
+
+# What others see.
+
+
+async def offered(
+    visitor: Visitor, me: str, hit: dict[str, Any], channel: str, path: str, **more: Any
+) -> Any:
+    about = {"of_channel": hit["channel"], "of_thread": hit["thread"], "position": str(hit["position"])}
+    return await visitor.post(me, f"/api/recall/{channel}/{path}", root=None, zone="UTC", **about, **more)
+
+
+async def posts(visitor: Visitor, me: str, channel: str, root: int | None = None) -> list[dict[str, Any]]:
+    query = {"as": me} | ({} if root is None else {"root": str(root)})
+    async with visitor.http.get(f"{visitor.playground.url}/api/posts/{channel}", params=query) as response:
+        return list((await response.json())["posts"])
+
+
+async def test_a_hit_is_shown_to_everybody_after_a_yes_and_only_once(visitor: Visitor) -> None:
+    root = await visitor.playground.say("ann", "general", "@threadfly the *login* page, see `x`")
+    (hit,) = (await visitor.recall("joe", "login", "random"))["found"]["found"]
+    assert hit["for_all"]
+    status, asked = await offered(visitor, "joe", hit, "random", "offer")
+    assert (status, "Everybody who reads along" in asked["ask"]) == (200, True)
+    assert await posts(visitor, "joe", "random") == []
+    for _ in range(2):
+        status, _ = await offered(visitor, "joe", hit, "random", "show", nonce="n")
+        assert status == 200
+    (shown,) = await posts(visitor, "mei", "random")
+    assert "the *login* page, see `x`" in str(shown["body"]).replace("', '", "")
+    assert ["a", {"href": f"#/general/{root}/{root}"}, "open"] in shown["body"][0][2]
+    assert "Joe had this shown with recall" in str(shown["body"])
+
+
+async def test_private_things_are_neither_shown_nor_gone_on_with_where_others_read(visitor: Visitor) -> None:
+    await visitor.playground.say("ann", "secret-plans", "@threadfly the secret is plum")
+    (hit,) = (await visitor.recall("ann", "plum", "dm-ann"))["found"]["found"]
+    assert not hit["for_all"]
+    _, nothing = await offered(visitor, "ann", {**hit, "position": 1}, "general", "offer")
+    assert await offered(visitor, "ann", hit, "general", "offer") == (422, nothing)
+    assert (await offered(visitor, "joe", hit, "general", "offer"))[0] == 404
+    for path in ("show", "go_on"):
+        _, said = await offered(visitor, "ann", hit, "general", path, nonce="n")
+        assert "not everybody who reads along" in str(said)
+    assert await posts(visitor, "ann", "general") == []
+
+
+async def test_one_goes_on_in_a_new_thread_and_both_lead_to_each_other(visitor: Visitor) -> None:
+    old = await visitor.playground.say("ann", "general", "@threadfly the cat is called Fred")
+    (hit,) = (await visitor.recall("joe", "cat", "random"))["found"]["found"]
+    status, said = await offered(visitor, "joe", hit, "random", "go_on", nonce="n")
+    (opening,) = await posts(visitor, "joe", "random")
+    new = opening["position"]
+    assert (status, f"#/random/{new}/{new}" in str(said)) == (200, True)
+    assert f"#/general/{old}/" in str(opening["body"])
+    assert f"#/random/{new}/{new}" in str((await posts(visitor, "ann", "general", old))[-1]["body"])
+    await visitor.playground.say("mei", "random", "what is it called?", root=new)
+    assert "Ann: the cat is called Fred" in str(visitor.playground.model.prompts[-1])
+
+
+async def test_in_a_direct_message_it_goes_on_right_there(visitor: Visitor) -> None:
+    await visitor.playground.say("ann", "secret-plans", "@threadfly the cat is called Fred")
+    (hit,) = (await visitor.recall("ann", "cat", "dm-ann"))["found"]["found"]
+    assert (await offered(visitor, "ann", hit, "dm-ann", "go_on", nonce="n"))[0] == 200
+    await visitor.playground.say("ann", "dm-ann", "what is it called?")
+    assert "Ann: the cat is called Fred" in str(visitor.playground.model.prompts[-1])

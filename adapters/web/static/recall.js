@@ -1,7 +1,9 @@
-// What `/recall` found: pages of hits, and the conversation around one of them.
+// What `/recall` found: pages of hits, the conversation around one of them, and what can be done with it.
 
 import { avatar, h, icon } from "./dom.js";
+import { nonce } from "./link.js";
 import { clock, dayOf } from "./post.js";
+import { body } from "./text.js";
 
 export class Found {
   constructor(pane, found) {
@@ -26,6 +28,7 @@ export class Found {
     const [line] = hit.lines.filter((each) => each.hit);
     const size = hit.messages === 1 ? "1 message" : `${hit.messages} messages`;
     const others = hit.others ? ` · ${hit.others} more fit` : "";
+    const aside = h("div", { class: "aside", role: "status" });
     return h(
       "li", { class: "hit" },
       h("header", {},
@@ -34,8 +37,45 @@ export class Found {
       this.lines(hit.lines),
       h("div", { class: "hit-actions" },
         h("button", { type: "button", class: "soft", onclick: () => this.open(hit, hit.position, 0) }, "Read here"),
-        h("a", { class: "soft", href: hit.link }, "Go to the message")),
+        h("a", { class: "soft", href: hit.link }, "Go to the message"),
+        this.sharing(hit, aside)),
+      aside,
     );
+  }
+
+  /** Buttons that do something which others see. */
+  sharing(hit, aside) {
+    return [
+      hit.for_all && h("button", { type: "button", class: "soft", onclick: () => this.offer(hit, aside) }, "Show in channel"),
+      h("button", { type: "button", class: "soft", onclick: (event) => this.act(event, "/go_on", hit, aside) }, "Continue here"),
+    ].filter(Boolean);
+  }
+
+  /** Say who would see what, and ask. */
+  offer(hit, aside) {
+    return this.ask("/offer", about(hit), ({ ask, quote }) => {
+      aside.replaceChildren(
+        h("p", {}, ask),
+        h("div", { class: "body quote" }, body(quote, null)),
+        h("div", { class: "hit-actions" },
+          h("button", { type: "button", class: "soft strong", onclick: (event) => this.act(event, "/show", hit, aside) }, "Show it to everybody"),
+          h("button", { type: "button", class: "soft", onclick: () => aside.replaceChildren() }, "Leave it")),
+      );
+      aside.querySelector("button").focus({ preventScroll: true });
+      aside.scrollIntoView({ block: "nearest" });
+    }, false);
+  }
+
+  /** Do it once, however often the answer gets lost, and say what came of it. */
+  async act(event, path, hit, aside) {
+    const button = event.currentTarget;
+    button.dataset.nonce ??= nonce();
+    button.disabled = true;
+    await this.ask(path, { ...about(hit), nonce: button.dataset.nonce }, ({ said }) => {
+      aside.replaceChildren(h("div", { class: "body" }, body(said, null)));
+      aside.scrollIntoView({ block: "nearest" });
+    }, false);
+    button.disabled = false;
   }
 
   lines(lines) {
@@ -60,13 +100,13 @@ export class Found {
 
   /** Show the conversation around a position, or what is next to it on one side. */
   open(hit, position, step) {
-    const about = { of_channel: hit.channel, of_thread: hit.thread, position: String(position), step };
-    return this.ask("/look", about, ({ part }) => this.read(hit, part));
+    return this.ask("/look", { ...about(hit, position), step }, ({ part }) => this.read(hit, part));
   }
 
   read(hit, part) {
     const first = part.lines[0]?.position;
     const last = part.lines.at(-1)?.position;
+    const aside = h("div", { class: "aside", role: "status" });
     const on = (there, label, position, step) => there && h("button", { type: "button", class: "soft", onclick: () => this.open(hit, position, step) }, label);
     this.element.replaceChildren(
       h("h3", {}, part.title || "A conversation"),
@@ -74,21 +114,27 @@ export class Found {
       h("div", { class: "leaf" },
         h("button", { type: "button", class: "soft", onclick: () => this.show() }, icon("back"), "All hits"),
         on(part.older, "Earlier", first, -1), on(part.newer, "Later", last, 1),
-        h("a", { class: "soft", href: hit.link }, "Go to the message")),
+        h("a", { class: "soft", href: hit.link }, "Go to the message"), this.sharing(hit, aside)),
+      aside,
       this.sorry,
     );
   }
 
-  async ask(path, json, then) {
+  async ask(path, json, then, anew = true) {
     const address = `/api/recall/${this.pane.channel.id}${path}`;
     const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
     try {
       then(await this.room.call("POST", address, { json: { ...json, root: this.pane.root, zone } }));
       this.sorry.textContent = "";
+      if (!anew) return;
       this.element.querySelector("h3").scrollIntoView({ block: "nearest" });
       this.element.querySelector("button")?.focus({ preventScroll: true });
     } catch (error) {
       this.sorry.textContent = error.message;
     }
   }
+}
+
+function about(hit, position = hit.position) {
+  return { of_channel: hit.channel, of_thread: hit.thread, position: String(position) };
 }

@@ -6,6 +6,7 @@ const TAGS = new Set(
   "p br hr h4 strong em s code a ul ol li blockquote table thead tbody tr th td".split(" "),
 );
 const CLASS = /^(level-[1-6]|align-(left|center|right))$/;
+const HERE = /^#\/[\w/-]+$/;
 const LINKS = new Set(["http:", "https:", "mailto:"]);
 const COPIED_MS = 1600;
 
@@ -39,6 +40,7 @@ function dress(made, attributes) {
     const link = safeLink(attributes.href);
     if (!link) return;
     made.href = link;
+    if (link.startsWith("#")) return;
     made.rel = "noopener noreferrer nofollow";
     made.target = "_blank";
   }
@@ -47,6 +49,7 @@ function dress(made, attributes) {
 }
 
 function safeLink(href) {
+  if (HERE.test(href)) return href;
   try {
     const url = new URL(href);
     return LINKS.has(url.protocol) ? url.href : null;

@@ -52,6 +52,8 @@ UNKNOWN_INTERACTION = Refused(404, 10062, "Unknown interaction")
 MISSING_ACCESS = Refused(403, 50001, "Missing Access")
 MISSING_PERMISSIONS = Refused(403, 50013, "Missing Permissions")
 CANNOT_DM = Refused(403, 50007, "Cannot send messages to this user")
+WINDOW, SUBMITTED = 9, 5
+"""Types of a response and of an interaction."""
 THREAD_ARCHIVED = Refused(400, 50083, "Thread is archived")
 THREAD_LOCKED = Refused(403, 160005, "Thread is locked")
 THREAD_EXISTS = Refused(400, 160004, "A thread has already been created for this message")
@@ -587,6 +589,8 @@ class Rest:
             self.world.violation("an interaction was answered twice")
             raise Refused(400, 40060, "Interaction has already been acknowledged.")
         interaction.response = body
+        if body["type"] == WINDOW:
+            self._check_window(body["data"], interaction)
         if body["type"] == 4:
             self._check(body["data"], empty=True)
             interaction.message = {**body["data"], "id": str(self.world.snowflake())}
@@ -599,6 +603,16 @@ class Rest:
             }
             return {"interaction": shown, "resource": {"type": body["type"]}}
         return None
+
+    def _check_window(self, window: Payload, interaction: Interaction) -> None:
+        fields = [each for row in window["components"] for each in row["components"]]
+        lengths = [(window["title"], 45), (window["custom_id"], CUSTOM_ID_LENGTH)]
+        for each in fields:
+            lengths += [(each["label"], 45), (each.get("placeholder", ""), 100)]
+        wrong = [text for text, most in lengths if len(text) > most]
+        if wrong or not 1 <= len(fields) <= 5 or interaction.payload["type"] == SUBMITTED:
+            self.world.violation(f"a window that Discord refuses: {wrong}")
+            raise Refused(400, 50035, "Invalid Form Body")
 
     def _hook_message(
         self, interaction: Interaction, body: Payload, files: list[tuple[str, str, bytes]] | None = None

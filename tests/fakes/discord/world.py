@@ -779,6 +779,17 @@ class World:
         }
         return self._interaction(2, person, channel, data, {}).token
 
+    def submit(self, person: int, token: str, typed: str) -> str:
+        """Somebody fills in the one field of a window and submits it; the new interaction's token."""
+        opened = self.interactions[token]
+        assert opened.response is not None
+        window = opened.response["data"]
+        ((field,),) = (row["components"] for row in window["components"])
+        filled = {"type": field["type"], "id": 2, "custom_id": field["custom_id"], "value": typed}
+        rows = [{"type": 1, "id": 1, "components": [filled]}]
+        data = {"custom_id": window["custom_id"], "components": rows}
+        return self._interaction(5, person, int(opened.payload["channel_id"]), data, {}).token
+
     def _command(self, name: str, kind: int) -> Payload:
         for command in self.commands:
             if command["name"] == name and command.get("type", 1) == kind:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from tests.fakes.slack.rules import (
     check_arguments,
     check_blocks,
     check_content,
+    check_view,
     pings,
 )
 from tests.fakes.slack.world import Channel, Json, Stream, Team, new_id
@@ -52,6 +54,7 @@ class WebApi:
             "files.info": self._file_info,
             "users.conversations": self._users_conversations,
             "users.info": self._user_info,
+            "views.open": self._open_view,
         }
 
     async def call(self, method: str, token: str, arguments: Json) -> Json:
@@ -197,6 +200,20 @@ class WebApi:
             raise Refused("user_not_in_channel")
         await self._slack.note(team.ephemerals, dict(arguments))
         return {"message_ts": self._slack.clock.ts()}
+
+    async def _open_view(self, team: Team, arguments: Json) -> Json:
+        given = self._slack.triggers.pop(str(arguments.get("trigger_id") or ""), None)
+        if given is None:
+            raise Refused("invalid_trigger_id")
+        at, user = given
+        if time.monotonic() - at > self._slack.trigger_life_s:
+            raise Refused("expired_trigger_id")
+        view = arguments["view"]
+        view = json.loads(view) if isinstance(view, str) else view
+        check_view(view)
+        self._slack.views.append((user, view))
+        await self._slack.stirred()
+        return {"view": view | {"id": new_id("V"), "team_id": team.id}}
 
     # Native streams.
 

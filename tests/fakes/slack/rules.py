@@ -21,6 +21,7 @@ POSTS_A_SECOND = 1
 POST_BURST = 10
 """`chat.postMessage` takes about one a second and channel, and short bursts."""
 
+VIEW_TITLE_LENGTH, VIEW_TEXT_LENGTH, VIEW_METADATA_LENGTH, PLACEHOLDER_LENGTH = 24, 2_000, 3_000, 150
 PAGING = {"cursor", "limit", "latest", "oldest", "inclusive", "include_all_metadata"}
 FORMATTING = {"text", "blocks", "attachments", "markdown_text", "link_names", "parse", "metadata"}
 
@@ -56,6 +57,7 @@ ARGUMENTS: dict[str, set[str]] = {
     "oauth.v2.access": {"client_id", "client_secret", "code", "redirect_uri", "grant_type"},
     "users.conversations": {"cursor", "limit", "types", "exclude_archived", "team_id", "user"},
     "users.info": {"user", "include_locale"},
+    "views.open": {"trigger_id", "interactivity_pointer", "view"},
 }
 
 PING = re.compile(
@@ -156,6 +158,19 @@ def check_blocks(blocks: list[Json]) -> None:
     actions = [e["action_id"] for b in blocks if b["type"] == "actions" for e in b["elements"]]
     if len(set(actions)) < len(actions):
         raise Refused("invalid_blocks", detail="an action_id twice")
+
+
+def check_view(view: Json) -> None:
+    """Refuse a window that Slack would."""
+    texts = [(view[name]["text"], VIEW_TITLE_LENGTH) for name in ("title", "submit", "close")]
+    for block in view["blocks"]:
+        if block["type"] == "input":
+            element = block["element"]
+            texts += [(block["label"]["text"], VIEW_TEXT_LENGTH), (block["hint"]["text"], VIEW_TEXT_LENGTH)]
+            texts += [(element["placeholder"]["text"], PLACEHOLDER_LENGTH)]
+    long = [text for text, most in texts if not 1 <= len(text) <= most]
+    if long or view["type"] != "modal" or len(view.get("private_metadata", "")) > VIEW_METADATA_LENGTH:
+        raise Refused("invalid_arguments", detail=long)
 
 
 def _check_rich_text(block: Json) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -50,6 +51,12 @@ class FakeSlack:
         self.refusing = False
         """Refuse new Socket Mode connections."""
         self.twins = True
+        self.triggers: dict[str, tuple[float, str]] = {}
+        """Trigger ids that were given out and not used yet: when, and to whom."""
+        self.trigger_life_s = 3.0
+        self.views: list[tuple[str, Json]] = []
+        """Windows that were opened: for whom, and what is in them."""
+        self._alone: dict[int, tuple[list[Json], str]] = {}
         self.responses: list[tuple[str, Json]] = []
         """What was sent to response URLs."""
         self.watchers: list[Callable[[Json], None]] = []
@@ -281,7 +288,7 @@ class FakeSlack:
                 "type": "block_actions",
                 "container": {
                     "type": "message",
-                    "message_ts": self.clock.ts(),
+                    "message_ts": self._shown_alone_at(blocks),
                     "channel_id": channel,
                     "is_ephemeral": True,
                 },
@@ -291,6 +298,20 @@ class FakeSlack:
             user,
             team,
         )
+
+    def _shown_alone_at(self, blocks: list[Json]) -> str:
+        """The `ts` of an ephemeral message, the same however often it is pressed."""
+        return self._alone.setdefault(id(blocks), (blocks, self.clock.ts()))[1]
+
+    def submit(self, words: str, *, user: str = ALICE, team: str = TEAM) -> Delivered:
+        """Somebody types into the one field of the window that was opened last, and submits it."""
+        _, view = next(each for each in reversed(self.views) if each[0] == user)
+        field = next(block for block in view["blocks"] if block["type"] == "input")
+        typed = {"type": "plain_text_input", "value": words or None}
+        state = {"values": {field["block_id"]: {field["element"]["action_id"]: typed}}}
+        shown = {"id": new_id("V"), "team_id": team, "hash": "1.x", "state": state}
+        payload = {"type": "view_submission", "view": view | shown, "response_urls": []}
+        return self._interact(payload, user, team)
 
     def shortcut(
         self, callback_id: str, *, ts: str, user: str = ALICE, channel: str = CHANNEL, team: str = TEAM
@@ -309,16 +330,19 @@ class FakeSlack:
         )
 
     def _interact(self, payload: Json, user: str, team: str) -> Delivered:
+        trigger = new_id("trigger-")
+        self.triggers[trigger] = (time.monotonic(), user)
         payload |= {
-            "user": {"id": user, "username": user.lower(), "team_id": team},
+            "user": {"id": user, "username": user.lower(), "name": user.lower(), "team_id": team},
             "team": {"id": team, "domain": team.lower()},
             "api_app_id": self.app_id,
             "token": "verification-token",
-            "trigger_id": new_id("trigger-"),
-            "response_url": f"{self.url}/response/{new_id('r')}",
+            "trigger_id": trigger,
             "is_enterprise_install": False,
             "enterprise": None,
         }
+        if payload["type"] != "view_submission":
+            payload["response_url"] = f"{self.url}/response/{new_id('r')}"
         return self.deliveries.send("interactive", payload)
 
     def command(
@@ -628,7 +652,8 @@ class FakeSlack:
 
     async def _response(self, request: web.Request) -> web.Response:
         body = json.loads(await request.text())
-        self.check_answer(body)
+        if not body.get("delete_original"):
+            self.check_answer(body)
         self.responses.append((request.match_info["id"], body))
         if sum(1 for used, _ in self.responses if used == request.match_info["id"]) > 5:
             self.violations.append("a response_url was used more than 5 times")

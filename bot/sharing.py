@@ -1,0 +1,219 @@
+"""The use case: what was found is shown to everybody at a place, or gone on with in a new thread.
+
+Both are for those who may read it, and only where everybody who reads along may open it too; that is
+asked of the platform anew, right before anything is posted.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+
+from bot import sharing_words as words
+from bot.domain import NEWEST_EVER, Author, SessionKey
+from bot.errors import PlatformError, PlatformForbidden, PostGone, StoreError
+from bot.finding import Excerpt, Finder, Known, Line, Passing, Place, Question, Readable, Shelf, Side
+from bot.recall import open_to_all
+from bot.recall_words import where
+from bot.sharing_words import Sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REMEMBERED = 1_000
+"""Gestures that are known to be done, so that one that comes twice posts once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """A message as it is shown to everybody at a place."""
+
+    line: Line
+    where: str
+    """What people call the place where it was said."""
+    link: str
+    by: Author
+    """Who asked for it to be shown."""
+    here: str
+    """What people call the place where it is shown; "" where no name is known."""
+
+
+class Opened(NamedTuple):
+    """Where a new thread began."""
+
+    key: SessionKey
+    post: int
+    """Position of the post that opened it."""
+
+
+@runtime_checkable
+class Stage(Shelf, Protocol):
+    """A platform where something can be posted outside of any turn.
+
+    Such a post pings nobody, and is known as no part of any answer. A `gesture` names what somebody
+    did: the same one again gives the same post, as far as the platform allows. All raise
+    `PlatformUnavailable`, `PlatformForbidden`.
+    """
+
+    async def show_to_all(self, at: SessionKey, quote: Quote, gesture: str) -> int:
+        """Post `quote` where everybody at `at` reads it; its position."""
+
+    async def open_thread(self, at: SessionKey, opening: Sentence, name: str, gesture: str) -> Opened:
+        """Begin a new thread in the channel of `at`; in a flat direct message go on right there."""
+
+    async def leave_word(self, key: SessionKey, word: Sentence, gesture: str) -> int | None:
+        """Post `word` in that thread, unless it is archived or locked; its position."""
+
+
+class Continuations(Protocol):
+    """Where it is kept which session goes on from which."""
+
+    async def begin(self, key: SessionKey, post: int, old: SessionKey, by: Author) -> bool:
+        """Let the session of `key` go on from what `old` holds now; False if that holds nothing."""
+
+
+class Sharer(Protocol):
+    """The door to it, for platforms."""
+
+    async def offer(self, question: Question, key: SessionKey, position: int) -> Quote | Sentence:
+        """What would be shown to everybody where it is asked, or why nothing is."""
+
+    async def show(self, question: Question, key: SessionKey, position: int, gesture: str) -> Sentence:
+        """Show it to everybody there; what to tell who asked for it."""
+
+    async def go_on(self, question: Question, key: SessionKey, gesture: str) -> Sentence:
+        """Go on with a session in a new thread where it is asked; what to tell who asked for it."""
+
+
+class Sharing:
+    """Implements `Sharer`."""
+
+    def __init__(self, finder: Finder, known: Known, passing: Passing, continuations: Continuations) -> None:
+        self._finder = finder
+        self._known = known
+        self._passing = passing
+        self._continuations = continuations
+        self._stages: Mapping[str, Stage] = {}
+        self._gestures: OrderedDict[str, Sentence] = OrderedDict()
+        """Those that are under way or done, with what was said of them."""
+
+    def serve(self, stages: Mapping[str, Stage]) -> None:
+        """Post on these platforms, by name."""
+        self._stages = stages
+
+    async def offer(self, question: Question, key: SessionKey, position: int) -> Quote | Sentence:
+        stage = self._stages.get(question.at.platform)
+        if stage is None:
+            return words.NOT_HERE
+        readable = await stage.places(question.by, question.at, self._known)
+        if readable.direct:
+            return words.NOBODY_ELSE
+        places = open_to_all(readable, question.at)
+        part = await self._part(key, places, position)
+        if part is None or part.lines[0].position != position:
+            return words.NOT_TO_ALL
+        here = _name(readable, question.at)
+        link = await stage.link(key, position)
+        return Quote(part.lines[0], _where(part, places), link, question.by, here)
+
+    async def show(self, question: Question, key: SessionKey, position: int, gesture: str) -> Sentence:
+        with self._once(gesture) as said:
+            if said:
+                return said
+            quote = await self.offer(question, key, position)
+            if isinstance(quote, Quote):
+                self._gestures[gesture] = await self._show(question.at, quote, gesture)
+            else:
+                self._gestures[gesture] = quote
+            return self._gestures[gesture]
+
+    async def _show(self, at: SessionKey, quote: Quote, gesture: str) -> Sentence:
+        try:
+            post = await self._stages[at.platform].show_to_all(at, quote, gesture)
+        except (PlatformForbidden, PostGone):
+            return words.CANT_POST
+        with suppress(StoreError):  # it was shown, and is known by its marks too
+            await self._passing.pass_over(at, post)
+        return words.SHOWN
+
+    async def go_on(self, question: Question, key: SessionKey, gesture: str) -> Sentence:
+        with self._once(gesture) as said:
+            if said:
+                return said
+            self._gestures[gesture] = await self._go_on(question, key, gesture)
+            return self._gestures[gesture]
+
+    async def _go_on(self, question: Question, key: SessionKey, gesture: str) -> Sentence:
+        at, by = question.at, question.by
+        stage = self._stages.get(at.platform)
+        if stage is None:
+            return words.NOT_HERE
+        readable = await stage.places(by, at, self._known)
+        places = open_to_all(readable, at if readable.direct else replace(at, thread=""))
+        part = await self._part(key, places, NEWEST_EVER)
+        if part is None:
+            return words.NOT_TO_ALL
+        place, link = _where(part, places), await stage.link(key, part.lines[0].position)
+        opening = words.goes_on_from(by.name, place, part.talk.messages, link)
+        try:
+            opened = await stage.open_thread(at, opening, words.thread_name(place), gesture)
+        except (PlatformForbidden, PostGone):
+            return words.CANT_POST
+        if not await self._continuations.begin(opened.key, opened.post, key, by):
+            return words.NOT_TO_ALL
+        await self._passing.pass_over(opened.key, opened.post)
+        there = await stage.link(opened.key, opened.post)
+        await self._leave_word(stage, by, key, opened.key, there, gesture)
+        return words.goes_on_at(there)
+
+    async def _leave_word(
+        self, stage: Stage, by: Author, old: SessionKey, new: SessionKey, link: str, gesture: str
+    ) -> None:
+        """Where it goes on, if everybody who reads the old conversation may know that there is a new one."""
+        if old == new or old.platform != new.platform:
+            return
+        readable = await stage.places(by, old, self._known)
+        if readable.direct or Place(*_channel(new)) not in open_to_all(readable, old):
+            return
+        try:
+            post = await stage.leave_word(old, words.went_on(by.name, link), f"{gesture}:word")
+        except PlatformError:  # then it is linked one way only
+            return
+        if post is not None:
+            await self._passing.pass_over(old, post)
+
+    async def _part(self, key: SessionKey, places: Mapping[Place, str], position: int) -> Excerpt | None:
+        """The newest message of a session up to a position; None if it is in none of `places`, or empty."""
+        part = await self._finder.excerpt(key, Side(position), frozenset(places), 1)
+        return part if part is not None and part.lines else None
+
+    @contextmanager
+    def _once(self, gesture: str) -> "Iterator[Sentence]":
+        """What is to be said of a gesture that was met before; () for a new one, which fails or is done."""
+        if gesture in self._gestures:
+            yield self._gestures[gesture]
+            return
+        self._gestures[gesture] = words.UNDER_WAY
+        while len(self._gestures) > REMEMBERED:
+            self._gestures.popitem(last=False)
+        try:
+            yield ()
+        finally:
+            if self._gestures.get(gesture) is words.UNDER_WAY:
+                del self._gestures[gesture]
+
+
+def _where(part: Excerpt, places: Mapping[Place, str]) -> str:
+    return where(part.talk.place, places.get(part.talk.place, ""))
+
+
+def _name(readable: Readable, at: SessionKey) -> str:
+    """What people call the place of `at`; "" where it is not known."""
+    here = Place(*_channel(at))
+    names = (readable.private.get(here._replace(thread=at.thread)), readable.shared.get(here))
+    return next(filter(None, (*names, readable.private.get(here))), "")
+
+
+def _channel(key: SessionKey) -> tuple[str, str, str]:
+    return key.platform, key.workspace, key.channel
