@@ -197,12 +197,12 @@ class Answerer:
     async def _stream(self, held: Held, reply: Reply, shown: Prompt, lead: str) -> Composed:
         """Show the model's answer as it comes; a stop or a failure ends it, with a word why."""
         talk = _Talk(lead)
+        if held.stopped:
+            return talk.ended(Outcome.STOPPED, words.STOPPED)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(None) as until_stopped:
                 held.on_stop = lambda: until_stopped.reschedule(loop.time())
-                if held.stopped:
-                    held.on_stop()
                 async with aclosing(self._model.stream(shown, held.turn.settings.model)) as chunks:
                     async for chunk in chunks:
                         if talk.take(chunk):

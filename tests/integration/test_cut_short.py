@@ -10,10 +10,11 @@ from adapters.posts import Showing
 from bot import words
 from bot.domain import Addressed, Deleted, Receipt
 from bot.errors import PlatformForbidden
-from storage.database import Database
+from bot.ports import Journal, Reply
+from storage.database import Database, SqliteDatabase
 from storage.tables import messages, turns
 from tests.fakes.core import Process
-from tests.integration.test_crashes import LONG, Life, MortalModel, Room, RoomPosts, Scene
+from tests.integration.test_crashes import LONG, Life, MortalModel, Room, RoomPlatform, RoomPosts, Scene
 
 PATIENCE_S = 20
 
@@ -64,11 +65,31 @@ def stage(database: Database) -> Stage:
     return Stage(database)
 
 
-async def test_a_question_that_is_deleted_before_its_turn_loads_gets_no_answer(stage: Stage) -> None:
-    handled = asyncio.gather(
-        stage.one.service.handle(stage.first), stage.delete(stage.first.message.position)
-    )
-    await handled
+@pytest.mark.parametrize("opens_thread", [True, False])
+async def test_a_question_that_is_deleted_before_its_turn_loads_gets_no_answer(
+    stage: Stage, opens_thread: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deleted, open_reply = asyncio.Event(), RoomPlatform.open_reply
+
+    async def slow(platform: RoomPlatform, journal: Journal) -> Reply:
+        await deleted.wait()
+        return await open_reply(platform, journal)
+
+    monkeypatch.setattr(RoomPlatform, "open_reply", slow)
+    await stage.one.service.handle(replace(stage.first, opens_thread=opens_thread))
+    await stage.delete(stage.first.message.position)
+    deleted.set()
+    await stage.end()
+    assert stage.room.read("1") == []
+    assert await stage.replies() == []
+    assert await stage.states() == ["dropped"]
+
+
+async def test_nor_does_one_whose_deletion_shares_its_commit(stage: Stage) -> None:
+    if not isinstance(stage.database, SqliteDatabase):
+        pytest.skip("PostgreSQL commits each by itself")
+    first = replace(stage.first, opens_thread=True)
+    await asyncio.gather(stage.one.service.handle(first), stage.delete(first.message.position))
     await stage.end()
     assert stage.room.read("1") == []
     assert await stage.replies() == []
