@@ -171,7 +171,10 @@ class Answerer:
             count=self._count,
             background=background,
         )
-        composed = await self._stream(held, reply, shown, lead)
+        if held.stopped:
+            composed = _Talk(lead).ended(Outcome.STOPPED, words.STOPPED)
+        else:
+            composed = await self._stream(held, reply, shown, lead)
         partial = shown.left_out > 0 or not window.whole
         notes = [
             words.left_out(shown.shown, max(turn.settings.messages, len(window.messages)), bool(blocks))
@@ -197,8 +200,6 @@ class Answerer:
     async def _stream(self, held: Held, reply: Reply, shown: Prompt, lead: str) -> Composed:
         """Show the model's answer as it comes; a stop or a failure ends it, with a word why."""
         talk = _Talk(lead)
-        if held.stopped:
-            return talk.ended(Outcome.STOPPED, words.STOPPED)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(None) as until_stopped:

@@ -46,6 +46,7 @@ from bot.taking import Handing, TakingOut
 from bot.turns import Keeper
 from bot.windows import LastReads, WindowLoader
 from storage import schema
+from storage.address import address_of
 from storage.archive.carrying import Carrying
 from storage.archive.claims import Claimant
 from storage.archive.continuing import Continuations
@@ -351,11 +352,13 @@ def _slack(settings: Settings, watermarks: Watermarks, core: Core, memos: Memos,
 
     secrets, slack = settings.credentials, settings.slack
     many = slack.mode == "http" and secrets.slack_client_id.get_secret_value()
+    address = address_of(sa.make_url(settings.archive_url))
     installing = Installing(
         client_id=secrets.slack_client_id.get_secret_value(),
         client_secret=secrets.slack_client_secret.get_secret_value(),
         encryption_key=secrets.encryption_key.get_secret_value(),
-        database_url=settings.archive_url,
+        database_url=address.url.render_as_string(hide_password=False),
+        connect_args=address.arguments,
     )
     return SlackPlatform(
         watermarks,

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.util import greenlet_spawn
 
 from bot.errors import ArchiveCorrupt, ArchiveUnavailable, StoreError
+from storage.address import Address, address_of
 
 log = logging.getLogger(__name__)
 
@@ -67,13 +68,29 @@ def our_errors() -> Iterator[None]:
         yield
     except exc.IntegrityError as error:
         raise _refused(error) from error
-    except exc.DatabaseError as error:
-        raise _translated(error) from error
     except (OSError, exc.InterfaceError, exc.TimeoutError) as error:
         raise ArchiveUnavailable("The archive can't be reached. Is the database running?") from error
+    except exc.DBAPIError as error:
+        raise _translated(error) from error
 
 
-def _translated(error: exc.DatabaseError) -> StoreError:
+_SENTENCES: Final = {
+    "25006": "The archive's database can only be read: it is a standby. Let archive.url name the primary.",
+    "28": "PostgreSQL does not let the user of archive.url in. Check name and password.",
+    "3D000": "The database that archive.url names does not exist. Create it, then run `threadfly migrate`.",
+    "42501": "The user of archive.url lacks a right in the database. Let it own the tables of the archive.",
+    "42P01": "The archive's tables are not there. Run `threadfly migrate`.",
+    "53100": "The disk of the archive is full. Make room; nothing that was kept is lost.",
+    "53300": "PostgreSQL has no connection left for the archive. Raise its max_connections.",
+    "57P": "PostgreSQL is stopping or starting. It will be tried again.",
+}
+"""By SQLSTATE, or how it begins."""
+
+
+def _translated(error: exc.DBAPIError) -> StoreError:
+    state = str(getattr(error.orig, "sqlstate", None) or "")
+    if sentence := next((said for code, said in _SENTENCES.items() if state.startswith(code)), None):
+        return ArchiveUnavailable(sentence)
     said = str(error.orig).lower()
     if "malformed" in said or "not a database" in said:
         return ArchiveCorrupt(
@@ -284,16 +301,22 @@ def sqlite_engine(path: Path) -> sa.Engine:
 class PostgresDatabase:
     """PostgreSQL through asyncpg; any number of processes share it."""
 
-    def __init__(self, url: sa.URL, pool_size: int = 10) -> None:
+    def __init__(self, address: Address, pool_size: int = 10) -> None:
         self._engine: AsyncEngine = create_async_engine(
-            url,
+            address.url,
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=POSTGRES_WAIT_S,
-            connect_args={"timeout": POSTGRES_WAIT_S, "command_timeout": POSTGRES_WAIT_S},
+            connect_args={
+                "timeout": POSTGRES_WAIT_S,
+                "command_timeout": POSTGRES_WAIT_S,
+                **address.arguments,
+            },
         )
-        # Each statement sees what was committed before it either way, so reading needs no BEGIN and COMMIT.
-        self._reading = self._engine.sync_engine.execution_options(isolation_level="AUTOCOMMIT")
+        # Each statement sees what was committed before it either way, so reading needs no BEGIN and COMMIT,
+        # except behind a pooler, where preparing a statement and executing it must meet one connection.
+        self._alone = self._engine.sync_engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._reading = self._engine.sync_engine if address.pooled else self._alone
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction, again when another's got in its way."""
@@ -319,7 +342,7 @@ class PostgresDatabase:
         """Free the room of deleted rows, to be overwritten; where that takes too long, autovacuum does it."""
         for table in tables:
             try:
-                await self._run(self._reading, lambda c, name=table: c.execute(sa.text(f"VACUUM {name}")))  # type: ignore[misc]
+                await self._run(self._alone, lambda c, name=table: c.execute(sa.text(f"VACUUM {name}")))  # type: ignore[misc]
             except ArchiveUnavailable as error:
                 log.warning("Deleted rows are left to autovacuum: %s", error, extra={"event": "unvacuumed"})
 
@@ -355,4 +378,4 @@ def open_database(url: str) -> SqliteDatabase | PostgresDatabase:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return SqliteDatabase(Path(parsed.database or ""))
-    return PostgresDatabase(parsed.set(drivername="postgresql+asyncpg"))
+    return PostgresDatabase(address_of(parsed))

@@ -3,9 +3,9 @@
 import base64
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -48,6 +48,8 @@ class Installing:
     """Any text; what encrypts the tokens is derived from it."""
     database_url: str
     """The archive's, with an async driver."""
+    connect_args: Mapping[str, Any] = field(default_factory=dict)
+    """What that driver needs beside the URL."""
     redirect_uri: str = ""
     """Where several are registered with Slack; empty for the one that is."""
     authorize_url: str = "https://slack.com/oauth/v2/authorize"
@@ -130,7 +132,9 @@ class Installations:
         self._api_url = api_url
         self._others = others
         self._clock = clock
-        self._engine = create_async_engine(installing.database_url, hide_parameters=True)
+        self._engine = create_async_engine(
+            installing.database_url, hide_parameters=True, connect_args=dict(installing.connect_args)
+        )
         self._store = InstallationStore(installing.client_id, self._engine, cipher(installing.encryption_key))
         self._states = StateStore(STATE_S, self._engine, logger=vendor_log())
         self._flow = AsyncOAuthFlow(

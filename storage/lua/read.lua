@@ -13,6 +13,7 @@
 -- one asked for; with ARGV[5] the window itself in place of 1, as one JSON array.
 
 local key = KEYS[1]
+local unpack = table.unpack or unpack -- Lua 5.4 (Dragonfly) has the first alone, 5.1 (Redis) the second
 local last = redis.pcall('LINDEX', key, -1)
 if type(last) ~= 'string' then
     return false

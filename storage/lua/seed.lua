@@ -8,6 +8,7 @@
 -- Returns 1 where it was put, 0 where a newer one stays.
 
 local key = KEYS[1]
+local unpack = table.unpack or unpack -- Lua 5.4 (Dragonfly) has the first alone, 5.1 (Redis) the second
 local last = redis.pcall('LINDEX', key, -1)
 if type(last) == 'string' then
     local version = string.match(last, '^%["1[.^]","(%d+)","%d+",')

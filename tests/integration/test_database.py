@@ -6,8 +6,9 @@ import pytest
 import sqlalchemy as sa
 
 from bot.errors import ArchiveUnavailable
-from storage.database import Database
+from storage.database import Database, open_database
 from storage.tables import watermarks
+from tests.databases import fresh_database
 
 
 def put(c: sa.Connection, channel: str | None, position: int) -> int:
@@ -39,3 +40,80 @@ async def test_what_is_refused_keeps_nobody_elses_work_from_being_committed(data
     )
     assert [type(outcome) for outcome in outcomes] == [int, ArchiveUnavailable, int, ArchiveUnavailable, int]
     assert await database.read(kept) == ["a", "b", "c", "there"]
+
+
+def more(url: str, **query: str) -> str:
+    """`url` with more said behind the question mark."""
+    return sa.make_url(url).update_query_dict(query).render_as_string(hide_password=False)
+
+
+@pytest.fixture
+async def postgres(postgres_server: sa.URL) -> str:
+    return await fresh_database(postgres_server)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"sslmode": "prefer", "channel_binding": "prefer", "application_name": "threadfly"},
+        {"sslmode": "disable", "connect_timeout": "10"},
+        {"pgbouncer": "true"},
+    ],
+)
+async def test_urls_of_other_tools_lead_to_the_archive(postgres: str, query: dict[str, str]) -> None:
+    database = open_database(more(postgres, **query))
+    try:
+        await database.write(lambda c: c.execute(sa.text("CREATE TABLE a (b int)")).rowcount)
+        assert await database.read(lambda c: c.execute(sa.text("SELECT count(*) FROM a")).scalar()) == 0
+        await database.scrub(["a"])
+    finally:
+        await database.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "sentence"),
+    [
+        ("not_there", {}, "does not exist"),
+        (None, {"user": "nobody_there"}, "let the user"),
+        (None, {"default_transaction_read_only": "on"}, "standby"),
+    ],
+)
+async def test_what_postgresql_refuses_is_said_in_a_sentence_that_helps(
+    postgres: str, name: str | None, query: dict[str, str], sentence: str
+) -> None:
+    url = sa.make_url(postgres).set(database=name or sa.make_url(postgres).database)
+    user = query.pop("user", url.username)
+    database = open_database(more(url.set(username=user).render_as_string(hide_password=False), **query))
+    try:
+        with pytest.raises(ArchiveUnavailable, match=sentence):
+            await database.write(lambda c: c.execute(sa.text("CREATE TABLE a (b int)")).rowcount)
+    finally:
+        await database.close()
+
+
+async def test_a_connection_that_is_ended_in_the_middle_of_work_costs_another_try(postgres: str) -> None:
+    database, tries = open_database(postgres), []
+    pid = sa.text("SELECT pg_backend_pid()")
+    end = sa.text("SELECT pg_terminate_backend(:pid)")
+
+    def work(c: sa.Connection) -> int:
+        tries.append(c.execute(pid).scalar_one())
+        if len(tries) == 1:
+            c.execute(end, {"pid": tries[0]})
+        return int(c.execute(sa.text("SELECT 2")).scalar_one())
+
+    try:
+        assert await database.write(work) == 2
+    finally:
+        await database.close()
+    assert len(tries) == 2
+
+
+async def test_work_that_loses_every_race_is_an_error_of_ours(postgres: str) -> None:
+    raising = sa.text("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END $$")
+    database = open_database(postgres)
+    try:
+        with pytest.raises(ArchiveUnavailable):
+            await database.write(lambda c: c.execute(raising).rowcount)
+    finally:
+        await database.close()
