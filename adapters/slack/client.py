@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import aiohttp
+from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from adapters.posts import Throttled
-from adapters.slack.errors import REVOKED, Refused, translated
+from adapters.slack.errors import REVOKED, Refused, status_and_code, translated
 from adapters.slack.methods import METHODS
 from bot.errors import PlatformUnavailable
 
@@ -21,6 +23,20 @@ READ_PAUSE_S = 0.5
 
 BY_CHANNEL = frozenset({"chat.postMessage"})
 """Slack limits these by channel: one that is full holds no other one up."""
+
+READS = frozenset(
+    {
+        "conversations.history",
+        "conversations.info",
+        "conversations.replies",
+        "files.info",
+        "users.conversations",
+        "users.info",
+    }
+)
+"""Slack takes these by GET and by POST. slack-sdk sends GET, and other servers that speak Slack's API know
+only POST, as Slack's own SDK for Node sends it, or only GET."""
+NO_SUCH_PLACE = frozenset({404, 405})
 
 VENDOR = "adapters.slack.vendor"
 
@@ -77,6 +93,8 @@ class Client:
         self._clock = clock
         self._not_before: dict[tuple[str, str], float] = {}
         """By method and, where Slack counts so, by channel."""
+        self._by_get = False
+        """This server takes no reads by POST."""
         self.revoked = False
         """Slack refused the token at the last call."""
 
@@ -94,7 +112,7 @@ class Client:
             raise Throttled(wait)
         try:
             with translated(method):
-                answer = await getattr(self._web, method.replace(".", "_"))(**arguments)
+                answer = await self._send(method, arguments)
         except Throttled as throttled:
             self._close(place, throttled.retry_after_s)
             raise
@@ -107,6 +125,20 @@ class Client:
         self.revoked = False
         data = answer.data
         return data if isinstance(data, dict) else {}
+
+    async def _send(self, method: str, arguments: Mapping[str, Any]) -> AsyncSlackResponse:
+        by_sdk = getattr(self._web, method.replace(".", "_"))
+        if method in READS and not self._by_get:
+            try:
+                given = {name: value for name, value in arguments.items() if value is not None}
+                return await self._web.api_call(method, data=given)
+            except SlackApiError as exc:
+                if status_and_code(exc.response) not in {(status, "") for status in NO_SUCH_PLACE}:
+                    raise
+            answer: AsyncSlackResponse = await by_sdk(**arguments)
+            self._by_get = True
+            return answer
+        return await by_sdk(**arguments)  # type: ignore[no-any-return]
 
     def _close(self, place: tuple[str, str], seconds: float) -> None:
         """Make no such call for so long; what is over by now is forgotten."""

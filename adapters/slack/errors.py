@@ -19,6 +19,10 @@ REVOKED = frozenset(
     {"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "org_login_required"}
 )
 """The token is good no more."""
+UNKNOWN = frozenset({"unknown_method", "not_implemented", "method_deprecated"})
+"""Not every server that speaks Slack's API, nor every plan of Slack's, has every method."""
+NOT_THERE = frozenset({404, 405, 501})
+"""Statuses that mean the same, where no code comes with them."""
 RETRY_AFTER_S = 10.0
 """For a 429 that does not say when."""
 
@@ -63,6 +67,8 @@ def _meaning(method: str, exc: SlackApiError) -> Exception:
     status, code = status_and_code(exc.response)
     if status == 429 or code in {"ratelimited", "rate_limited"}:
         return Throttled(retry_after(exc.response))
+    if not code and (status in NOT_THERE or (status < 500 and _is_page(exc.response))):
+        return Refused(method, "unknown_method")
     if status >= 500 or code in BROKEN or not code:
         return Unsettled(f"Slack failed at {method}: {code or status}.")
     if code in GONE:
@@ -76,6 +82,12 @@ def status_and_code(response: Any) -> tuple[int, str]:
     data = getattr(response, "data", response)
     code = data.get("error") if isinstance(data, dict) else None
     return int(status), code if isinstance(code, str) else ""
+
+
+def _is_page(response: Any) -> bool:
+    """Whether a page for browsers came: what answers so carried nothing out."""
+    headers = getattr(response, "headers", None) or {}
+    return str(headers.get("Content-Type", "")).startswith("text/html")
 
 
 def retry_after(response: Any) -> float:

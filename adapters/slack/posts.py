@@ -8,20 +8,18 @@ from typing import Any
 from adapters.pacing import FIRST, Budget
 from adapters.posts import Limits, Showing, Throttled
 from adapters.slack import buttons, content, files, streams
-from adapters.slack.errors import Refused, Unsettled
+from adapters.slack.errors import UNKNOWN, Refused, Unsettled
 from adapters.slack.events import FLAT, is_direct
 from adapters.slack.markup import position_of, ts_of
 from adapters.slack.methods import METHODS
 from adapters.slack.streams import Stream
 from adapters.slack.workspaces import Installation
 from bot.domain import Turn
-from bot.errors import PlatformError, PostGone
+from bot.errors import PlatformError, PlatformUnavailable, PostGone
 
 STATUS = "is thinking…"
 BLOCK_TROUBLE = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long"})
-NO_STATUS = frozenset(
-    {"missing_scope", "unknown_method", "not_allowed_token_type", "method_not_supported_for_channel_type"}
-)
+NO_STATUS = UNKNOWN | {"missing_scope", "not_allowed_token_type", "method_not_supported_for_channel_type"}
 NO_STREAMS = NO_STATUS | {"feature_not_enabled", "deprecated_endpoint"}
 """Nobody in this workspace gets a stream. Anything else may be about one thread or one reader: through
 Slack Connect a reader's team is another one than ours, which no message of theirs is sure to tell."""
@@ -176,6 +174,9 @@ class SlackPosts:
         except Throttled:
             self._native = False
             return None
+        except PlatformUnavailable:
+            self._native = False  # whatever it was, the next try is a plain post
+            raise
         except Refused as refused:
             self._native = False
             self._share.streams = refused.code not in NO_STREAMS

@@ -64,7 +64,7 @@ class WebApi:
             slack.violations.append(f"{method} is not declared in adapters.slack.methods")
             raise Refused("unknown_method")
         if method in slack.unsupported:
-            raise Refused("unknown_method")
+            raise Refused(slack.unknown)
         check_arguments(method, arguments)
         if method == "apps.connections.open":
             return self._open_connection(token)

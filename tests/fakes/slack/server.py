@@ -31,6 +31,10 @@ class FakeSlack:
         self.violations: list[str] = []
         self.unsupported: set[str] = set()
         """Methods that this Slack does not know, as some workspaces and emulators don't."""
+        self.unknown = "unknown_method"
+        """What they are told then: an error, `404`, or `html`, a page with status 200."""
+        self.verbs = {"GET", "POST"}
+        """The others meet a 404, as emulators have it that know one of them."""
         self.calls: list[tuple[str, Json]] = []
         """Every call that reached us, in order, without tokens."""
         self.failures: dict[str, list[str]] = {}
@@ -546,6 +550,8 @@ class FakeSlack:
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
         method = request.match_info["method"]
+        if request.method not in self.verbs or (method in self.unsupported and self.unknown == "404"):
+            return web.json_response({"message": "Not Found"}, status=404)
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if request.content_type == "application/json":
             arguments: Json = await request.json()
@@ -564,6 +570,8 @@ class FakeSlack:
         fault = self.failures[method].pop(0) if self.failures.get(method) else ""
         if fault == "lost":
             return _cut(request)
+        if method in self.unsupported and self.unknown == "html":
+            return web.Response(text="<html>What is it that you want?</html>", content_type="text/html")
         if fault == "500":
             return web.Response(status=500, text="oops")
         if fault.startswith("429"):

@@ -1,0 +1,96 @@
+"""Servers that speak Slack's API, but less of it: emulators, proxies, workspaces on small plans."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from adapters.slack.methods import METHODS
+from tests.fakes.slack import FakeSlack
+from tests.fakes.slack.core import Marks, ScriptedCore
+from tests.fakes.slack.server import ALICE, BOB, BOT, CHANNEL, DM, TEAM
+from tests.fakes.slack.world import Json
+from tests.integration.slack_stage import fake_slack, running
+from tests.integration.test_slack_replies import Growth, agent_thread, read
+
+NEEDED = {"apps.connections.open", "auth.test", "chat.postMessage", "chat.update"}
+
+
+@pytest.fixture
+async def slack() -> AsyncIterator[FakeSlack]:
+    async with fake_slack() as slack:
+        slack.budgets.on = False
+        yield slack
+
+
+@pytest.fixture
+def core() -> ScriptedCore:
+    return ScriptedCore()
+
+
+@pytest.mark.parametrize("unknown", ["unknown_method", "not_implemented", "404", "html"])
+@pytest.mark.parametrize("channel", [CHANNEL, DM])
+async def test_four_methods_are_enough_for_one_whole_answer(
+    slack: FakeSlack, core: ScriptedCore, unknown: str, channel: str
+) -> None:
+    slack.unsupported, slack.unknown = set(METHODS) - NEEDED, unknown
+    core.script = Growth(slack, "One", "One, two", channel=channel)
+    async with running(slack, core, Marks(), streaming="native", catch_up=True):
+        thread = agent_thread(slack) if channel == DM else slack.say("about something", deliver=False)
+        slack.say(f"<@{BOT}> count", channel=channel, thread_ts=thread)
+        await core.until(lambda: core.answered, timeout=20)
+    assert [read(m) for m in slack.thread(thread, channel=channel)] == ["One, two"]
+    assert not core.failures
+
+
+@pytest.mark.parametrize("verb", ["GET", "POST"])
+async def test_reading_takes_whichever_verb_the_server_knows(
+    slack: FakeSlack, core: ScriptedCore, verb: str
+) -> None:
+    async with running(slack, core) as platform:
+        thread = slack.say("let us go to Norway", user=BOB, deliver=False)
+        slack.say(f"<@{BOT}> hello", thread_ts=thread)
+        await core.until(lambda: core.answered)
+        (said,) = core.said()
+        slack.verbs = {verb}
+        history = await platform.history(said.key, said.message.position, 10)
+    assert [(m.text, m.author.name) for m in history.messages] == [("let us go to Norway", "Bob")]
+
+
+def bare(text: str, ts: str, **more: str) -> Json:
+    """An event in the smallest wrapping that was seen: no authorizations, context, ids, bot or gesture."""
+    event = {"type": "message", "user": ALICE, "text": text, "ts": ts, "channel": CHANNEL, **more}
+    return {"type": "event_callback", "team_id": TEAM, "event": event}
+
+
+async def test_a_bare_event_is_as_good_as_any(slack: FakeSlack, core: ScriptedCore) -> None:
+    async with running(slack, core):
+        ts = slack.say(f"<@{BOT}> hello", deliver=False)
+        slack.deliveries.send("events_api", bare(f"<@{BOT}> hello", ts))
+        await slack.until(lambda: slack.thread(ts))
+        more = slack.say("and more", thread_ts=ts, deliver=False)
+        slack.deliveries.send("events_api", bare("and more", more, thread_ts=ts))
+        await slack.until(lambda: len(slack.thread(ts)) == 2)
+    assert [said.key.workspace for said in core.said()] == [TEAM, TEAM]
+
+
+async def test_its_own_post_without_a_bot_id_is_still_its_own(slack: FakeSlack, core: ScriptedCore) -> None:
+    async with running(slack, core):
+        ts = slack.say(f"<@{BOT}> hello", deliver=False)
+        slack.deliveries.send("events_api", bare(f"<@{BOT}> hello", ts))
+        await slack.until(lambda: slack.thread(ts))
+        echo = bare("You said: hello", slack.thread(ts)[0]["ts"], thread_ts=ts, user=BOT)
+        await slack.deliveries.send("events_api", echo).finished()
+        await slack.deliveries.settled()
+    assert len(core.said()) == 1
+
+
+@pytest.mark.parametrize("event", [{}, {"type": "message"}, {"type": "message", "channel": CHANNEL}])
+async def test_what_makes_no_sense_is_acknowledged_and_left(
+    slack: FakeSlack, core: ScriptedCore, event: Json
+) -> None:
+    async with running(slack, core):
+        odd = {"type": "event_callback", "team_id": TEAM, "event": event}
+        delivered = slack.deliveries.send("events_api", odd)
+        await delivered.finished()
+    assert delivered.acknowledged
+    assert core.events == []
