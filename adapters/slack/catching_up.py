@@ -1,4 +1,7 @@
-"""What was said while nobody listened: read from Slack, and handed on as if it had just come.
+"""What was said, edited and deleted while nobody listened: read from Slack, and handed on.
+
+What is read again is also held against the archive (`Reread`), since Slack tells of no deletion afterwards:
+before what is new is handed on, so that no answer is given from what was deleted.
 
 A channel's watermark is moved only here, and only to the newest message that Slack showed when the
 reading began: so what is said while it reads is left for the live events, or for the next time.
@@ -7,19 +10,20 @@ reading began: so what is said while it reads is left for the live events, or fo
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adapters.posts import Throttled
-from adapters.slack import events
+from adapters.slack import events, pages
 from adapters.slack.errors import Refused
 from adapters.slack.events import FLAT
 from adapters.slack.history import GONE, PAGE, Kind
-from adapters.slack.markup import position_of, time_of, ts_of
+from adapters.slack.markup import position_of, time_of
 from adapters.slack.names import Names
+from adapters.slack.stretches import Stretch
 from adapters.slack.workspaces import Installation, Workspaces
-from bot.domain import Event
+from bot.domain import Event, SessionKey
 from bot.errors import PlatformError, PlatformForbidden, ThreadflyError
 from bot.ports import Handler, Watermarks
 
@@ -29,13 +33,16 @@ AGAIN_S = 60.0
 """After a round that could not be completed."""
 LOOK_BACK_S: Mapping[Kind, float] = {"internal": 14 * 86_400.0, "limited": 0.0}
 """How much older than the watermark a thread may be and still be found by its `latest_reply`."""
-LOOK_BACK_PAGES = 5
 MOST_OLD_THREADS: Mapping[Kind, int] = {"internal": 30, "limited": 3}
 """Older ones are asked for one by one: those of a channel that were active last."""
+SECOND_LOOK_S = 86_400.0
+"""Threads in which something was said so shortly before the watermark are read again after an outage, though
+nothing new was said there: somebody may have edited or deleted something."""
+MOST_SECOND_LOOKS = 200
+SECOND_LOOKS_EVERY_S = 2.4
+"""Half of what Slack's tier 3 allows: people who call the bot in a thread need the other half."""
 NAMES_S = 3.0
-CHANNELS_A_PAGE = 200
 MOST_HEARD = 10_000
-KINDS = "public_channel,private_channel,mpim,im"
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +78,8 @@ class CatchingUp:
         """Some channel is behind, and nobody knows which."""
         self._everywhere = False
         """This round is about all of them."""
+        self._second_looks: list[tuple[Installation, str, str, int]] = []
+        """Channels and threads, with the watermark."""
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -124,12 +133,27 @@ class CatchingUp:
             only = None if everywhere else {channel for of, channel in heard if of == workspace}
             if only is None or only:
                 await self._workspace(installation, only, handler)
+        await self._look_again(handler)
+
+    async def _look_again(self, handler: Handler) -> None:
+        """Read threads in which nothing new was said; when all that is new has been handed on."""
+        looks, self._second_looks = self._second_looks[:MOST_SECOND_LOOKS], []
+        for installation, channel, thread, since in looks:
+            await asyncio.sleep(SECOND_LOOKS_EVERY_S)
+            try:
+                await self._thread(installation, channel, thread, since, handler)
+            except (PlatformError, Throttled) as exc:
+                log.info(
+                    "Did not look again: %s",
+                    type(exc).__name__,
+                    extra={"event": "slack.no_second_look", "channel": channel},
+                )
 
     async def _workspace(self, installation: Installation, only: set[str] | None, handler: Handler) -> None:
         workspace = installation.me.workspace
         try:
             marks = await self._watermarks.watermarks(events.PLATFORM, workspace)
-            async for channel in _channels(installation):
+            async for channel in pages.channels(installation):
                 if only is None or channel in only:
                     await self._channel(installation, channel, marks.get(channel), handler)
         except (ThreadflyError, Throttled) as exc:
@@ -170,16 +194,47 @@ class CatchingUp:
 
         Replies come after what opened their thread: without it they would be nobody's business.
         """
-        newest = since
-        first = True
-        async for page in self._history(installation, channel, since):
+        newest, first = since, True
+        stretch, read, flat = Stretch(max(0, since - self._look_back)), set[str](), list[list[Json]]()
+        async for page in pages.of_channel(installation, channel, stretch, since, PAGE[self._kind]):
             if first:
                 newest, first = max([since, *map(_latest, page)]), False
-            await self._hand_on(installation, channel, page, since, handler)
+            if events.is_direct(channel):
+                flat.append(page)
+            else:
+                await self._hand_on(installation, channel, page, since, handler)
             for message in page:
                 if _latest(message) > since and message.get("latest_reply"):
+                    read.add(message["ts"])
                     await self._thread(installation, channel, message["ts"], since, handler)
+        if stretch.shown and events.is_direct(channel):
+            await self._compare(installation, channel, FLAT, stretch, handler)
+        for page in flat:
+            await self._hand_on(installation, channel, page, since, handler)
+        await self._known_threads(installation, channel, stretch, read, since, handler)
         return newest
+
+    async def _known_threads(
+        self,
+        installation: Installation,
+        channel: str,
+        stretch: Stretch,
+        read: set[str],
+        since: int,
+        handler: Handler,
+    ) -> None:
+        """Those where the bot took part lately: is the first message still there, and may others be gone?"""
+        most = MOST_OLD_THREADS[self._kind]
+        known = await self._watermarks.threads(events.PLATFORM, installation.me.workspace, channel, most)
+        recent = since - min(self._look_back, int(SECOND_LOOK_S * 1_000_000))
+        for thread in known:
+            if thread == FLAT or thread in read:
+                continue
+            first = position_of(thread)
+            if stretch.lacks(first):
+                await self._thread(installation, channel, thread, since, handler, perhaps_gone=True)
+            elif self._everywhere and recent < _latest(stretch.there.get(first, {"ts": "0"})) <= since:
+                self._second_looks.append((installation, channel, thread, since))
 
     async def _old_threads(
         self, installation: Installation, channel: str, since: int, handler: Handler
@@ -192,58 +247,49 @@ class CatchingUp:
                 await self._thread(installation, channel, thread, since, handler)
 
     async def _thread(
-        self, installation: Installation, channel: str, thread: str, since: int, handler: Handler
+        self,
+        installation: Installation,
+        channel: str,
+        thread: str,
+        since: int,
+        handler: Handler,
+        *,
+        perhaps_gone: bool = False,
     ) -> None:
+        """Hand on what is new in a thread, and what became of the rest.
+
+        `perhaps_gone`: the channel does not show its first message; if Slack knows no such thread
+        either, it was deleted with all that was said there.
+        """
+        stretch, news = Stretch(max(0, since - self._look_back)), list[list[Json]]()
         try:
-            async for replies in self._replies(installation, channel, thread, since):
-                await self._hand_on(installation, channel, replies, since, handler)
+            async for page in pages.of_thread(installation, channel, thread, stretch, PAGE[self._kind]):
+                news.append([m for m in page if m["ts"] != thread])
         except Refused as refused:
             if refused.code not in GONE:
                 raise
+            if perhaps_gone:
+                await self._compare(installation, channel, thread, stretch, handler)
+            return
+        if position_of(thread) in stretch.shown:  # Slack always shows it, or what it left
+            await self._compare(installation, channel, thread, stretch, handler)
+        for replies in news:
+            await self._hand_on(installation, channel, replies, since, handler)
 
-    async def _history(
-        self, installation: Installation, channel: str, since: int
-    ) -> AsyncIterator[list[Json]]:
-        """Pages of a channel, newest first, back to `since` and on to older threads within bounds."""
-        oldest = since - self._look_back
-        cursor, older = None, 0
-        while True:
-            page = await installation.client.read(
-                "conversations.history",
-                channel=channel,
-                oldest=ts_of(max(0, oldest)),
-                limit=PAGE[self._kind],
-                cursor=cursor,
-            )
-            messages = [m for m in page.get("messages") or () if m.get("ts")]
-            yield messages
-            cursor = (page.get("response_metadata") or {}).get("next_cursor") or None
-            if messages and position_of(messages[-1]["ts"]) <= since:
-                older += 1
-            if cursor is None or older > LOOK_BACK_PAGES:
-                return
-
-    async def _replies(
-        self, installation: Installation, channel: str, thread: str, since: int
-    ) -> AsyncIterator[list[Json]]:
-        cursor = None
-        while True:
-            page = await installation.client.read(
-                "conversations.replies",
-                channel=channel,
-                ts=thread,
-                oldest=ts_of(since),
-                limit=PAGE[self._kind],
-                cursor=cursor,
-            )
-            yield [m for m in page.get("messages") or () if m.get("ts") and m["ts"] != thread]
-            cursor = (page.get("response_metadata") or {}).get("next_cursor") or None
-            if cursor is None:
-                return
+    async def _compare(
+        self, installation: Installation, channel: str, thread: str, stretch: Stretch, handler: Handler
+    ) -> None:
+        """Let the archive learn what is edited or not there any more."""
+        me = installation.me
+        names = await self._names.of(installation, stretch.names_wanted(), NAMES_S)
+        reread = stretch.reread(SessionKey(events.PLATFORM, me.workspace, channel, thread), me, names)
+        if reread is not None:
+            await handler(reread)
 
     async def _hand_on(
         self, installation: Installation, channel: str, messages: list[Json], since: int, handler: Handler
     ) -> None:
+        messages = [m for m in messages if _changed(m) > since]
         ids = frozenset().union(*(events.unknown_names(m) for m in messages))
         names = await self._names.of(installation, ids, NAMES_S)
         for message in sorted(messages, key=lambda m: position_of(m["ts"])):
@@ -258,25 +304,16 @@ class CatchingUp:
         if position_of(message["ts"]) > since:
             answer = time_of(message["ts"]) >= self._answer_from
             told.append(events.said(message, channel, installation.me, names, answer=answer))
-        changed = (message.get("edited") or {}).get("ts")
-        if changed and position_of(changed) > since:
+        if message.get("edited") and _changed(message) > since:
             told.append(events.edited(message, channel, installation.me, names))
         return [event for event in told if event is not None]
 
 
-async def _channels(installation: Installation) -> AsyncIterator[str]:
-    """The conversations that the bot is in."""
-    cursor = None
-    while True:
-        page = await installation.client.read(
-            "users.conversations", types=KINDS, exclude_archived=True, limit=CHANNELS_A_PAGE, cursor=cursor
-        )
-        for channel in page.get("channels") or ():
-            yield channel["id"]
-        cursor = (page.get("response_metadata") or {}).get("next_cursor") or None
-        if cursor is None:
-            return
-
-
 def _latest(message: Json) -> int:
     return position_of(message.get("latest_reply") or message["ts"])
+
+
+def _changed(message: Json) -> int:
+    """When it was said, or edited last."""
+    edited = (message.get("edited") or {}).get("ts")
+    return max(position_of(message["ts"]), position_of(edited) if edited else 0)

@@ -28,6 +28,7 @@ READS = frozenset(
     {
         "conversations.history",
         "conversations.info",
+        "conversations.list",
         "conversations.replies",
         "files.info",
         "users.conversations",
@@ -47,6 +48,8 @@ class Unquoted(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite the record."""
         kind = record.exc_info[0] if record.exc_info else None
+        if record.funcName == "__init__" and kind is None:
+            return False  # Bolt looks into the environment by itself, and remarks that it found a token
         record.msg = "Bolt or slack-sdk complained in %s (%s)"
         record.args = (record.funcName, kind.__name__ if kind else "no error")
         record.exc_info = record.exc_text = record.stack_info = None

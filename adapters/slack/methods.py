@@ -40,6 +40,7 @@ METHODS: Mapping[str, Method] = {
     "conversations.history": Method(HISTORY, TIER_3),
     "conversations.info": Method(READ, TIER_3),
     "conversations.open": Method(("im:write",), TIER_3),
+    "conversations.list": Method(READ, TIER_2),
     "conversations.replies": Method(HISTORY, TIER_3),
     "files.completeUploadExternal": Method(("files:write",), TIER_4),
     "files.getUploadURLExternal": Method(("files:write",), TIER_4),

@@ -1,11 +1,13 @@
 """A whole bot on Slack, from the first mention to a thread that it remembers after a restart."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
+from adapters.slack.markup import ts_of
 from tests.acceptance.slack_process import WAIT_S, World, world
 from tests.fakes.openai import Script
 from tests.fakes.slack.server import ALICE, BOB, BOT, DM, OTHER_CHANNEL
@@ -54,6 +56,27 @@ async def test_what_was_said_while_it_was_away_and_never_delivered_is_answered(m
     await made.start()
     assert len(await made.answered(asked)) == 1
     assert len(await made.answered(first, 2)) == 2
+
+
+async def test_what_was_edited_and_deleted_while_it_was_away_is_known(made: World) -> None:
+    made.openai.answers += [Script(text="Fine.")] * 4
+    ago = [ts_of(int((time.time() - n) * 1_000_000)) for n in (400, 300, 200)]
+    asked = made.ask("the code word is plum", ts=ago[0])
+    await made.answered(asked)
+    gone = made.slack.say("I like cherries", thread_ts=asked, ts=ago[1])
+    await made.answered(asked, 2)
+    edited = made.slack.say("the day is monday", thread_ts=asked, ts=ago[2])
+    await made.answered(asked, 3)
+    assert await made.stop(made.running[0]) == 0
+    made.slack.delete(gone, deliver=False)
+    made.slack.edit(edited, "the day is friday", deliver=False)
+    made.slack.say("what did I say?", thread_ts=asked, deliver=False)
+    await made.start()
+    assert len(await made.answered(asked, 4)) == 4
+    assert [word for word in ("plum", "cherries", "monday", "friday") if word in sent(made)] == [
+        "plum",
+        "friday",
+    ]
 
 
 async def test_called_in_the_middle_of_a_thread_it_knows_what_was_said_before(made: World) -> None:

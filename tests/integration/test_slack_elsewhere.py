@@ -56,6 +56,19 @@ async def test_reading_takes_whichever_verb_the_server_knows(
     assert [(m.text, m.author.name) for m in history.messages] == [("let us go to Norway", "Bob")]
 
 
+async def test_what_was_missed_is_found_where_only_all_channels_are_told(
+    slack: FakeSlack, core: ScriptedCore
+) -> None:
+    slack.unsupported = {"users.conversations"}
+    ts = slack.say(f"<@{BOT}> anybody there?", deliver=False)
+    async with running(slack, core, Marks(), catch_up=True):
+        await slack.until(lambda: slack.thread(ts))
+    assert {read["channel"] for method, read in slack.calls if method == "conversations.history"} <= {
+        CHANNEL,
+        DM,
+    }
+
+
 def bare(text: str, ts: str, **more: str) -> Json:
     """An event in the smallest wrapping that was seen: no authorizations, context, ids, bot or gesture."""
     event = {"type": "message", "user": ALICE, "text": text, "ts": ts, "channel": CHANNEL, **more}

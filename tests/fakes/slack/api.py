@@ -48,7 +48,8 @@ class WebApi:
             "conversations.history": self._history,
             "conversations.info": self._channel_info,
             "conversations.open": self._open_direct,
-            "conversations.replies": self._replies,
+            "conversations.list": self._list,
+            "conversations.replies": lambda *given: self.answer_replies(*given),
             "files.completeUploadExternal": self._complete_upload,
             "files.getUploadURLExternal": self._upload_url,
             "files.info": self._file_info,
@@ -323,7 +324,7 @@ class WebApi:
             "latest_reply": replies[-1]["ts"],
         }
 
-    async def _replies(self, team: Team, arguments: Json) -> Json:
+    async def answer_replies(self, team: Team, arguments: Json) -> Json:
         channel = self._joined(team, arguments)
         parent = channel.messages.get(str(arguments.get("ts", "")))
         if parent is None:
@@ -394,6 +395,13 @@ class WebApi:
         if found is None:
             found = self._slack.add_channel(team, Channel(new_id("D"), "", "im", members))
         return {"channel": {"id": found.id}, "no_op": True, "already_open": True}
+
+    async def _list(self, team: Team, arguments: Json) -> Json:
+        told = (
+            self._described(team, c) | {"is_member": team.bot_user in c.members}
+            for c in team.channels.values()
+        )
+        return {"channels": list(told)}
 
     async def _users_conversations(self, team: Team, arguments: Json) -> Json:
         kinds = {"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}

@@ -20,6 +20,7 @@ from bot.domain import (
 from bot.errors import ArchiveUnavailable
 from bot.ports import Reply
 from tests.fakes.posts import FakeJournal
+from tests.fakes.slack.server import CHANNEL
 
 
 class Marks:
@@ -28,14 +29,14 @@ class Marks:
     def __init__(self, **channels: int) -> None:
         self.by_channel = dict(channels)
         self.known: list[str] = []
-        """Threads that the archive has."""
+        """Threads that the archive has of `C01`."""
         self.moved = asyncio.Event()
 
     async def watermarks(self, platform: str, workspace: str) -> Mapping[str, int]:
         return dict(self.by_channel)
 
     async def threads(self, platform: str, workspace: str, channel: str, most: int) -> list[str]:
-        return self.known[:most]
+        return self.known[:most] if channel == CHANNEL else []
 
     async def advance(self, platform: str, workspace: str, channel: str, position: int) -> None:
         self.by_channel[channel] = max(position, self.by_channel.get(channel, 0))

@@ -50,6 +50,7 @@ ARGUMENTS: dict[str, set[str]] = {
     "conversations.history": PAGING | {"channel"},
     "conversations.info": {"channel", "include_locale", "include_num_members"},
     "conversations.open": {"users", "channel", "return_im", "prevent_creation"},
+    "conversations.list": {"cursor", "limit", "types", "exclude_archived"},
     "conversations.replies": PAGING | {"channel", "ts"},
     "files.completeUploadExternal": {"files", "channel_id", "thread_ts", "initial_comment"},
     "files.getUploadURLExternal": {"filename", "length", "alt_txt", "snippet_type"},

@@ -69,7 +69,7 @@ class FakeSlack:
         self.extra: list[web.AbstractRouteDef] = []
         """Routes beside Slack's own. Only before `start`."""
         self._echo = echo
-        self._api = WebApi(self)
+        self.api = WebApi(self)
         self._runner: web.AppRunner | None = None
         team = self.add_team(TEAM, BOT_TOKEN, BOT)
         team.users = {ALICE: "Alice", BOB: "Bob", CAROL: "Carol", BOT: "Threadfly"}
@@ -240,9 +240,9 @@ class FakeSlack:
             team=team,
         )
 
-    def delete(self, ts: str, *, channel: str = CHANNEL, team: str = TEAM) -> None:
+    def delete(self, ts: str, *, channel: str = CHANNEL, team: str = TEAM, deliver: bool = True) -> None:
         """Somebody deletes a message; a parent with replies leaves a tombstone."""
-        self.remove(self.teams[team], self.teams[team].channels[channel], ts)
+        self.remove(self.teams[team], self.teams[team].channels[channel], ts, deliver=deliver)
 
     def press(
         self, action: str, *, ts: str, user: str = ALICE, channel: str = CHANNEL, team: str = TEAM
@@ -490,7 +490,7 @@ class FakeSlack:
             self._changed(message, before, channel.id, team.id)
         self.deliveries.start(self.stirred())
 
-    def remove(self, team: Team, channel: Channel, ts: str) -> None:
+    def remove(self, team: Team, channel: Channel, ts: str, *, deliver: bool = True) -> None:
         """Delete a message, and tell of it."""
         before = channel.messages.pop(ts)
         if channel.replies(ts):
@@ -504,8 +504,9 @@ class FakeSlack:
                 "text": "This message was deleted.",
             }
             self._insert(channel, tombstone)
-            self._changed(tombstone, before, channel.id, team.id)
-        else:
+            if deliver:
+                self._changed(tombstone, before, channel.id, team.id)
+        elif deliver:
             event_ts = self.clock.ts()
             self.event(
                 {
@@ -565,6 +566,7 @@ class FakeSlack:
         token = token or str(arguments.get("token", ""))
         arguments.pop("token", None)
         self.calls.append((method, arguments))
+        await self.stirred()
         if method in self.hold:
             await self.hold[method].wait()
         fault = self.failures[method].pop(0) if self.failures.get(method) else ""
@@ -582,7 +584,7 @@ class FakeSlack:
         try:
             if trap is not None and not trap.carried_out:
                 await trap.wait()
-            answer = {"ok": True} | await self._api.call(method, token, arguments)
+            answer = {"ok": True} | await self.api.call(method, token, arguments)
             if trap is not None and trap.carried_out:
                 await trap.wait()
         except Limited as limited:

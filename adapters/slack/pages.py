@@ -1,0 +1,88 @@
+"""Slack's conversations, page by page, as catching up reads them."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from adapters.slack.errors import UNKNOWN, Refused
+from adapters.slack.markup import position_of, ts_of
+from adapters.slack.stretches import Stretch
+from adapters.slack.workspaces import Installation
+
+LOOK_BACK_PAGES = 5
+"""How many pages are read that hold nothing new, only what was said before."""
+CHANNELS_A_PAGE = 200
+KINDS = "public_channel,private_channel,mpim,im"
+
+Json = Mapping[str, Any]
+
+
+async def of_channel(
+    installation: Installation, channel: str, stretch: Stretch, since: int, limit: int
+) -> AsyncIterator[list[Json]]:
+    """A channel's own messages, newest first, back to `since` and on to older ones within bounds."""
+    oldest, cursor, older = stretch.after, None, 0
+    while True:
+        page = await installation.client.read(
+            "conversations.history", channel=channel, oldest=ts_of(oldest), limit=limit, cursor=cursor
+        )
+        stretch.add(page)
+        messages = _messages(page)
+        yield messages
+        cursor = _cursor(page)
+        if cursor is None:
+            return
+        if messages and position_of(messages[-1]["ts"]) <= since:
+            older += 1
+        if older > LOOK_BACK_PAGES:
+            stretch.ends_at(position_of(messages[-1]["ts"]))
+            return
+
+
+async def of_thread(
+    installation: Installation, channel: str, thread: str, stretch: Stretch, limit: int
+) -> AsyncIterator[list[Json]]:
+    """A thread from the beginning of the stretch on; each page begins with its first message."""
+    cursor = None
+    while True:
+        page = await installation.client.read(
+            "conversations.replies",
+            channel=channel,
+            ts=thread,
+            oldest=ts_of(stretch.after),
+            limit=limit,
+            cursor=cursor,
+        )
+        stretch.add(page)
+        yield _messages(page)
+        cursor = _cursor(page)
+        if cursor is None:
+            return
+
+
+async def channels(installation: Installation) -> AsyncIterator[str]:
+    """The conversations that the bot is in."""
+    method, cursor = "users.conversations", None
+    while True:
+        try:
+            page = await installation.client.read(
+                method, types=KINDS, exclude_archived=True, limit=CHANNELS_A_PAGE, cursor=cursor
+            )
+        except Refused as refused:
+            if refused.code not in UNKNOWN or method == "conversations.list":
+                raise
+            method = "conversations.list"  # which tells of others too, and more servers know it
+            continue
+        for channel in page.get("channels") or ():
+            if method == "users.conversations" or channel.get("is_member") or channel.get("is_im"):
+                yield channel["id"]
+        cursor = _cursor(page)
+        if cursor is None:
+            return
+
+
+def _messages(page: Json) -> list[Json]:
+    return [message for message in page.get("messages") or () if message.get("ts")]
+
+
+def _cursor(page: Json) -> str | None:
+    return (page.get("response_metadata") or {}).get("next_cursor") or None
