@@ -10,6 +10,7 @@ from typing import Any
 
 from adapters.slack import events
 from adapters.slack.events import FLAT, PLATFORM, Me
+from adapters.slack.markup import position_of
 from adapters.slack.methods import EXPORT_COMMAND, SHORTCUTS
 from bot.commands import EXPORT, exported
 from bot.domain import Author, Order, SessionKey
@@ -23,6 +24,10 @@ NO_THREAD = (
     "For `export` the link to a message of the thread does as well: `export html https://...`."
 )
 SHORTCUT_PREFIX = "threadfly_"
+STOPPED = "agent_session_stopped"
+"""The event of Slack's own Stop button."""
+STOPPED_WITHIN_S = 30.0
+"""Delivered later than this it might stop the next answer."""
 
 
 def command_order(payload: Mapping[str, Any], me: Me, name: str) -> Order | None:
@@ -55,6 +60,17 @@ def shortcut_order(payload: Mapping[str, Any], me: Me, name: str) -> Order | Non
     key = events.session_key(me, channel, ts, message.get("thread_ts"))
     by = Author(user.get("id") or "", name or user.get("username") or "")
     return Order(key, by, callback.removeprefix(SHORTCUT_PREFIX), _groups(user))
+
+
+def stop_order(event: Mapping[str, Any], me: Me, now: float) -> Order | None:
+    """The order that Slack's own Stop button gives about a thread; None if it comes too late."""
+    thread, channel = event.get("thread_ts") or "", event.get("channel") or ""
+    pressed = event.get("event_ts") or ""
+    if not thread or not channel or (pressed and now - position_of(pressed) / 1_000_000 > STOPPED_WITHIN_S):
+        return None
+    key = SessionKey(PLATFORM, me.workspace, channel, thread)
+    user = event.get("user") or ""
+    return Order(key, Author(user, user), "stop", None)
 
 
 def _groups(told: Mapping[str, Any]) -> frozenset[str]:

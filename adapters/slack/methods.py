@@ -25,6 +25,7 @@ TIER_1, TIER_2, TIER_3, TIER_4 = 1, 20, 50, 100
 SPECIAL = 0
 
 METHODS: Mapping[str, Method] = {
+    "agents.sessions.setStatus": Method(("chat:write",), TIER_3),
     "apps.connections.open": Method((), TIER_1),
     "assistant.threads.setStatus": Method(("chat:write",), SPECIAL),
     "assistant.threads.setSuggestedPrompts": Method(("assistant:write",), SPECIAL),
@@ -53,6 +54,7 @@ METHODS: Mapping[str, Method] = {
 """`apps.connections.open` goes with the app-level token (scope `connections:write`)."""
 
 EVENTS: Mapping[str, tuple[str, ...]] = {
+    "agent_session_stopped": ("assistant:write",),
     "app_home_opened": (),
     "app_mention": ("app_mentions:read",),
     "app_uninstalled": (),

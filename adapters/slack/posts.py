@@ -7,20 +7,18 @@ from typing import Any
 
 from adapters.pacing import FIRST, Budget
 from adapters.posts import Limits, Showing, Throttled
-from adapters.slack import buttons, content, files, streams
-from adapters.slack.errors import UNKNOWN, Refused, Unsettled
+from adapters.slack import buttons, content, files, signs, streams
+from adapters.slack.errors import Refused, Unsettled
 from adapters.slack.events import FLAT, is_direct
 from adapters.slack.markup import position_of, ts_of
 from adapters.slack.methods import METHODS
 from adapters.slack.streams import Stream
 from adapters.slack.workspaces import Installation
 from bot.domain import Turn
-from bot.errors import PlatformError, PlatformUnavailable, PostGone
+from bot.errors import PlatformUnavailable, PostGone
 
-STATUS = "is thinking…"
 BLOCK_TROUBLE = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long"})
-NO_STATUS = UNKNOWN | {"missing_scope", "not_allowed_token_type", "method_not_supported_for_channel_type"}
-NO_STREAMS = NO_STATUS | {"feature_not_enabled", "deprecated_endpoint"}
+NO_STREAMS = signs.NO_STATUS | {"feature_not_enabled", "deprecated_endpoint"}
 """Nobody in this workspace gets a stream. Anything else may be about one thread or one reader: through
 Slack Connect a reader's team is another one than ours, which no message of theirs is sure to tell."""
 LEFT_OVER = "…"
@@ -37,7 +35,7 @@ class Share:
         self.updates = Budget(updates_per_minute)
         self.appends = Budget(METHODS["chat.appendStream"].per_minute)
         self.streams = True
-        self.status = True
+        self.signs = signs.Known()
 
 
 class SlackPosts:
@@ -65,6 +63,7 @@ class SlackPosts:
         self._native = native
         self._clock = clock
         self._streams: dict[int, Stream] = {}
+        self._sign = signs.Sign(installation, turn, share.signs, stoppable=native)
         self._blocks = True
 
     async def create(self, number: int, text: str, showing: Showing) -> int:
@@ -72,6 +71,7 @@ class SlackPosts:
             position = await self._stream(number, text)
             if position is not None:
                 return position
+        await self._shown(showing)
         answer = await self._with_content(
             "chat.postMessage",
             text,
@@ -87,6 +87,10 @@ class SlackPosts:
         stream = self._streams.get(position)
         if stream is not None and await self._continued(stream, text, showing):
             return
+        await self._edited_in(position, text, showing, stream)
+        await self._shown(showing)
+
+    async def _edited_in(self, position: int, text: str, showing: Showing, stream: Stream | None) -> None:
         self._streams.pop(position, None)
         if stream is not None:
             await streams.halt(self._client, self._key.channel, position)
@@ -140,15 +144,12 @@ class SlackPosts:
                 return sorted(found)
 
     async def working(self) -> None:
-        if self._thread_ts is None or not self._share.status:
-            return
-        where = {"channel_id": self._key.channel, "thread_ts": self._thread_ts}
-        try:
-            await self._client.call("assistant.threads.setStatus", status=STATUS, **where)
-        except Refused as refused:
-            self._share.status = refused.code not in NO_STATUS
-        except (PlatformError, Throttled):
-            return
+        await self._sign.show()
+
+    async def _shown(self, showing: Showing) -> None:
+        """A post reads as it will stay: then there is nothing more to stop."""
+        if showing not in {Showing.GROWING, Showing.EARLIER}:
+            await self._sign.end()
 
     @property
     def _thread_ts(self) -> str | None:
@@ -187,6 +188,7 @@ class SlackPosts:
             )
             return None
         self._streams[stream.position] = stream
+        self._sign.show_soon()
         return stream.position
 
     async def _continued(self, stream: Stream, text: str, showing: Showing) -> bool:
@@ -197,11 +199,13 @@ class SlackPosts:
             if showing is Showing.GROWING:
                 await stream.grow(text)
                 return True
+            await self._sign.settle()
             metadata = content.part_metadata(self._asked, stream.number)
             await stream.end(text, self._buttons(showing), metadata)
         except (Refused, Unsettled):
             return False
         self._streams.pop(stream.position, None)
+        self._sign.ended()
         return True
 
     async def _update(self, position: int, text: str, showing: Showing) -> None:

@@ -8,6 +8,7 @@ Mode and over HTTP alike, and Slack delivers again.
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
@@ -20,7 +21,7 @@ from slack_bolt.middleware.async_middleware import AsyncMiddleware
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
-from adapters.slack import buttons, commands, content, deeds, events, picks, recall
+from adapters.slack import buttons, commands, content, deeds, events, picks, recall, signs
 from adapters.slack.looking import Looking
 from adapters.slack.methods import RECALL_SHORTCUT
 from adapters.slack.names import Names
@@ -157,6 +158,8 @@ class Receiver(AsyncMiddleware):
             await self._removed(body, event)
         elif installation is None:
             pass
+        elif kind == "event_callback" and event.get("type") == commands.STOPPED:
+            await self._stopped(event, installation, desk)
         elif kind == "event_callback":
             await self._event(event, installation, handler, again=RETRY in req.headers)
         elif kind == "block_actions":
@@ -193,6 +196,13 @@ class Receiver(AsyncMiddleware):
         asked = receipt in {Receipt.ANSWERING, Receipt.QUEUED}
         if asked and isinstance(parsed, Said) and events.is_direct(parsed.key.channel):
             self.later(self._welcome.entitle(parsed, installation))
+
+    async def _stopped(self, event: Json, installation: Installation, desk: Desk) -> None:
+        """Slack's own Stop button. What comes of it is seen in the post; the sign goes in any case."""
+        order = commands.stop_order(event, installation.me, time.time())
+        if order is not None:
+            await desk(order)
+        self.later(signs.clear(installation, event))
 
     async def names(self, installation: Installation, ids: frozenset[str]) -> Mapping[str, str]:
         """What people and channels are called, as far as that can be told at once."""

@@ -124,6 +124,20 @@ async def test_the_stop_button_ends_an_answer(made: World) -> None:
     assert len(await made.answered(asked)) == 2
 
 
+async def test_slacks_own_stop_button_ends_an_answer_that_streams(made: World) -> None:
+    made.openai.answers.append(Script(text="word " * 200, hold_after=100))
+    root = made.slack.say("New chat", channel=DM, deliver=False, subtype="assistant_app_thread")
+    made.slack.say("tell me a long story", channel=DM, thread_ts=root)
+    await made.slack.until(lambda: made.posts(root, DM), WAIT_S)
+    await made.slack.until(lambda: made.slack.team.sessions.get((DM, root)) == "processing", WAIT_S)
+    made.slack.press_slacks_stop(root)
+    await made.slack.until(lambda: "Stopped" in made.texts(root, DM)[0], WAIT_S)
+    made.openai.release()
+    await made.slack.until(lambda: made.slack.team.sessions[DM, root] == "active", WAIT_S)
+    made.slack.say("go on", channel=DM, thread_ts=root)
+    assert len(await made.answered(root, channel=DM)) == 2
+
+
 async def test_an_answer_that_failed_is_tried_again_in_place(made: World) -> None:
     made.openai.answers.append(Script(status=400))
     asked = made.ask("will you fail?")
@@ -165,8 +179,11 @@ async def test_pause_and_resume(made: World) -> None:
 
 async def test_direct_messages_flat_and_in_a_thread(made: World) -> None:
     made.slack.say("my name is Joe", channel=DM)
-    await made.slack.until(lambda: made.slack.team.authored(DM), WAIT_S)
-    assert "thread_ts" not in made.slack.team.authored(DM)[0]
+
+    def flat() -> bool:
+        return any("thread_ts" not in post for post in made.slack.team.authored(DM))
+
+    await made.slack.until(flat, WAIT_S)
     root = made.slack.say("New chat", channel=DM, deliver=False, subtype="assistant_app_thread")
     made.openai.answers.append(Script(text="word " * 60, delay_s=0.02))
     made.slack.say("a story, please", channel=DM, thread_ts=root)

@@ -211,7 +211,7 @@ async def test_joining_a_channel_greets_once_however_often_it_is_told(
 
 async def test_the_agent_view_gets_prompts_a_title_and_a_status(slack: FakeSlack, core: ScriptedCore) -> None:
     async def slowly(reply: Reply, said: Said) -> Answer:
-        await slack.until(lambda: slack.team.statuses)
+        await slack.until(lambda: "processing" in slack.team.sessions.values())
         return await echo(reply, said)
 
     core.script = slowly
@@ -227,7 +227,7 @@ async def test_the_agent_view_gets_prompts_a_title_and_a_status(slack: FakeSlack
         await slack.until(lambda: len(slack.thread(root, channel=DM)) == 2)
     assert 1 <= len(slack.team.prompts[0]["prompts"]) <= 4
     assert [title["title"] for title in slack.team.titles] == ["How do I bake bread?"]
-    assert slack.team.statuses[0]["thread_ts"] == root
+    assert slack.team.sessions == {(DM, root): "active"}
 
 
 async def test_names_are_asked_once(slack: FakeSlack, core: ScriptedCore) -> None:

@@ -14,6 +14,7 @@ from tests.fakes.slack.core import Log, ScriptedCore, turn_of
 from tests.fakes.slack.server import ALICE, BOT, CHANNEL, DM
 from tests.fakes.slack.world import Json
 from tests.integration.slack_stage import fake_slack, running
+from tests.integration.test_slack_catching_up import ago
 
 
 @pytest.fixture
@@ -296,3 +297,76 @@ async def test_ephemerals_fall_back_to_direct_messages(slack: FakeSlack, core: S
         await platform.tell(said.key, said.message.author, "Between us two")
     assert [e["text"] for e in slack.team.ephemerals] == ["Between us"]
     assert [read(m) for m in slack.team.authored(DM)] == ["Between us two"]
+
+
+# Stopping a native stream.
+
+
+async def test_while_a_stream_grows_slack_shows_its_stop_button(slack: FakeSlack, core: ScriptedCore) -> None:
+    core.script = growth = Growth(slack, "One", "One, two", channel=DM)
+    growth.go_on.clear()
+    async with running(slack, core):
+        root = agent_thread(slack)
+        slack.say("count", channel=DM, thread_ts=root)
+        await slack.until(lambda: slack.team.sessions.get((DM, root)) == "processing")
+        growth.go_on.set()
+        await slack.until(lambda: slack.team.sessions[DM, root] == "active")
+    assert [read(m) for m in slack.thread(root, channel=DM)] == ["One, two"]
+
+
+async def test_slacks_stop_button_stops_the_thread_it_is_in(slack: FakeSlack, core: ScriptedCore) -> None:
+    core.script = growth = Growth(slack, "One", "One, two", channel=DM)
+    growth.go_on.clear()
+    async with running(slack, core):
+        root = agent_thread(slack)
+        slack.say("count", channel=DM, thread_ts=root)
+        await slack.until(lambda: slack.team.sessions.get((DM, root)) == "processing")
+        await slack.until(lambda: slack.thread(root, channel=DM))
+        assert await slack.press_slacks_stop(root).finished() is not None
+        await core.until_true(lambda: core.orders)
+        await slack.until(lambda: slack.team.sessions[DM, root] == "active")
+        growth.go_on.set()
+        await slack.until(lambda: [read(m) for m in slack.thread(root, channel=DM)] == ["One, two"])
+    (order,) = core.orders
+    assert (order.words, order.key.thread, order.by.id) == ("stop", root, ALICE)
+
+
+async def test_a_stop_that_comes_late_stops_nothing_else(slack: FakeSlack, core: ScriptedCore) -> None:
+    async with running(slack, core):
+        root = agent_thread(slack)
+        event = {"type": "agent_session_stopped", "channel": DM, "thread_ts": root, "user": ALICE}
+        late = slack.event(event | {"event_ts": ago(1), "streaming_message_ts": []})
+        assert await late.finished() is not None
+    assert core.orders == []
+
+
+async def test_an_answer_that_never_streamed_leaves_no_stop_button(
+    slack: FakeSlack, core: ScriptedCore
+) -> None:
+    async def slow(reply: Reply, said: Said) -> Answer:
+        await slack.until(lambda: "processing" in slack.team.sessions.values())
+        return Answer("Whole")
+
+    core.script = slow
+    async with running(slack, core):
+        root = agent_thread(slack)
+        slack.say("think", channel=DM, thread_ts=root)
+        await slack.until(lambda: slack.thread(root, channel=DM))
+    assert slack.team.sessions == {(DM, root): "active"}
+
+
+async def test_where_slack_has_no_sessions_the_status_says_how_to_stop(
+    slack: FakeSlack, core: ScriptedCore
+) -> None:
+    slack.unsupported = {"agents.sessions.setStatus"}
+
+    async def slow(reply: Reply, said: Said) -> Answer:
+        await slack.until(lambda: slack.team.statuses)
+        return Answer("Whole")
+
+    core.script = slow
+    async with running(slack, core):
+        root = agent_thread(slack)
+        slack.say("think", channel=DM, thread_ts=root)
+        await slack.until(lambda: slack.thread(root, channel=DM))
+    assert "stop" in slack.team.statuses[0]["status"]

@@ -34,6 +34,7 @@ class WebApi:
     def __init__(self, slack: "FakeSlack") -> None:
         self._slack = slack
         self._methods: dict[str, Callable[[Team, Json], Awaitable[Json]]] = {
+            "agents.sessions.setStatus": self._set_session,
             "assistant.threads.setStatus": self._set_status,
             "assistant.threads.setSuggestedPrompts": self._set_prompts,
             "assistant.threads.setTitle": self._set_title,
@@ -268,6 +269,8 @@ class WebApi:
         text = message["text"] + self._streamed("chat.stopStream", arguments)
         check_blocks(arguments.get("blocks") or [])
         stream.alive = False
+        if (session := (channel.id, message["thread_ts"])) in team.sessions:
+            team.sessions[session] = arguments.get("session_status") or "active"
         changes: Json = {"text": text, "blocks": arguments.get("blocks") or []}
         if "metadata" in arguments:
             changes["metadata"] = arguments["metadata"]
@@ -276,6 +279,14 @@ class WebApi:
         return {"channel": channel.id, "ts": message["ts"]}
 
     # The agent view.
+
+    async def _set_session(self, team: Team, arguments: Json) -> Json:
+        channel = self._channel(team, arguments, "channel_id")
+        if arguments["status"] not in {"active", "processing", "suspended", "closed"}:
+            raise Refused("invalid_arguments")
+        team.sessions[channel.id, str(arguments.get("thread_ts"))] = arguments["status"]
+        await self._slack.stirred()
+        return {"status": arguments["status"]}
 
     async def _set_status(self, team: Team, arguments: Json) -> Json:
         self._channel(team, arguments, "channel_id")

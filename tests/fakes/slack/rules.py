@@ -26,6 +26,7 @@ PAGING = {"cursor", "limit", "latest", "oldest", "inclusive", "include_all_metad
 FORMATTING = {"text", "blocks", "attachments", "markdown_text", "link_names", "parse", "metadata"}
 
 ARGUMENTS: dict[str, set[str]] = {
+    "agents.sessions.setStatus": {"channel_id", "thread_ts", "status", "title", "initiator_user_id"},
     "apps.connections.open": set(),
     "assistant.threads.setStatus": {"channel_id", "thread_ts", "status", "loading_messages"},
     "assistant.threads.setSuggestedPrompts": {"channel_id", "thread_ts", "title", "prompts"},
@@ -45,7 +46,15 @@ ARGUMENTS: dict[str, set[str]] = {
         "chunks",
         "task_display_mode",
     },
-    "chat.stopStream": {"channel", "ts", "markdown_text", "blocks", "metadata", "chunks"},
+    "chat.stopStream": {
+        "channel",
+        "ts",
+        "markdown_text",
+        "blocks",
+        "metadata",
+        "chunks",
+        "session_status",
+    },
     "chat.update": FORMATTING | {"channel", "ts", "reply_broadcast", "file_ids", "as_user"},
     "conversations.history": PAGING | {"channel"},
     "conversations.info": {"channel", "include_locale", "include_num_members"},

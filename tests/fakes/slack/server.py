@@ -273,6 +273,29 @@ class FakeSlack:
                     )
         raise LookupError(f"no button {action} below {ts}")
 
+    def press_slacks_stop(
+        self, thread_ts: str, *, user: str = ALICE, channel: str = DM, team: str = TEAM
+    ) -> Delivered:
+        """Somebody presses the Stop button that Slack shows while a session is processing."""
+        home = self.teams[team]
+        if home.sessions.get((channel, thread_ts)) != "processing":
+            raise LookupError("Slack shows no Stop button there")
+        replies = {m["ts"] for m in home.channels[channel].replies(thread_ts)}
+        streaming = [s for s in home.streams.values() if s.alive and s.channel == channel and s.ts in replies]
+        for stream in streaming:
+            stream.alive = False
+        return self.event(
+            {
+                "type": "agent_session_stopped",
+                "channel": channel,
+                "thread_ts": thread_ts,
+                "streaming_message_ts": [stream.ts for stream in streaming],
+                "user": user,
+                "event_ts": self.clock.ts(),
+            },
+            team=team,
+        )
+
     def press_alone(
         self,
         blocks: list[Json],

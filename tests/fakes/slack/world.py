@@ -52,6 +52,8 @@ class Team:
     users: dict[str, str] = field(default_factory=dict)
     channels: dict[str, Channel] = field(default_factory=dict)
     streams: dict[tuple[str, str], Stream] = field(default_factory=dict)
+    sessions: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Agent sessions: channel and thread to status."""
     ephemerals: list[Json] = field(default_factory=list)
     statuses: list[Json] = field(default_factory=list)
     titles: list[Json] = field(default_factory=list)
