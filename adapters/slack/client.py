@@ -26,6 +26,7 @@ BY_CHANNEL = frozenset({"chat.postMessage"})
 
 READS = frozenset(
     {
+        "auth.teams.list",
         "conversations.history",
         "conversations.info",
         "conversations.list",

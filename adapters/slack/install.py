@@ -238,7 +238,7 @@ class Installations:
         me = Me(workspace, row["bot_user_id"] or "", row["bot_id"] or "", self._others)
         web_client = new_web_client(self._session, self._api_url, row["bot_token"])
         client = Client(web_client, workspace, on_revoked=self._evict, clock=self._clock)
-        installation = Installation(me, client)
+        installation = Installation(me, client, org_wide=row["team_id"] is None)
         self._known[workspace] = (installation, self._clock())
         self._known.move_to_end(workspace)
         while len(self._known) > REMEMBERED:

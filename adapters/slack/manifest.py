@@ -63,7 +63,7 @@ def manifest(*, name: str = "Threadfly", url: str = "") -> dict[str, Any]:
         "settings": {
             "event_subscriptions": address | {"bot_events": sorted(EVENTS)},
             "interactivity": {"is_enabled": True} | address,
-            "org_deploy_enabled": False,
+            "org_deploy_enabled": bool(url),
             "socket_mode_enabled": not url,
             "token_rotation_enabled": False,
         },

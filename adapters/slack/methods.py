@@ -30,6 +30,7 @@ METHODS: Mapping[str, Method] = {
     "assistant.threads.setStatus": Method(("chat:write",), SPECIAL),
     "assistant.threads.setSuggestedPrompts": Method(("assistant:write",), SPECIAL),
     "assistant.threads.setTitle": Method(("assistant:write",), SPECIAL),
+    "auth.teams.list": Method((), TIER_2),
     "auth.test": Method((), SPECIAL),
     "chat.appendStream": Method(("chat:write",), TIER_4),
     "chat.delete": Method(("chat:write",), TIER_3),

@@ -60,21 +60,46 @@ async def of_thread(
 
 
 async def channels(installation: Installation) -> AsyncIterator[str]:
-    """The conversations that the bot is in."""
-    method, cursor = "users.conversations", None
-    while True:
-        try:
-            page = await installation.client.read(
-                method, types=KINDS, exclude_archived=True, limit=CHANNELS_A_PAGE, cursor=cursor
-            )
-        except Refused as refused:
-            if refused.code not in UNKNOWN or method == "conversations.list":
-                raise
-            method = "conversations.list"  # which tells of others too, and more servers know it
-            continue
-        for channel in page.get("channels") or ():
-            if method == "users.conversations" or channel.get("is_member") or channel.get("is_im"):
+    """The conversations that the bot is in, each once."""
+    if not installation.org_wide:
+        async for channel in _joined(installation):
+            yield channel
+        return
+    told = set[str]()
+    async for team in _teams(installation):
+        async for channel in _joined(installation, team_id=team):
+            if channel not in told:  # one channel can belong to several workspaces
+                told.add(channel)
+                yield channel
+
+
+async def _teams(installation: Installation) -> AsyncIterator[str]:
+    """The organisation's workspaces that the bot was added to."""
+    async for page in _pages(installation, "auth.teams.list", limit=CHANNELS_A_PAGE):
+        for team in page.get("teams") or ():
+            yield team["id"]
+
+
+async def _joined(installation: Installation, **team: str) -> AsyncIterator[str]:
+    wanted: dict[str, Any] = {"types": KINDS, "exclude_archived": True, "limit": CHANNELS_A_PAGE, **team}
+    try:
+        async for page in _pages(installation, "users.conversations", **wanted):
+            for channel in page.get("channels") or ():
                 yield channel["id"]
+    except Refused as refused:
+        if refused.code not in UNKNOWN:
+            raise
+        async for page in _pages(installation, "conversations.list", **wanted):
+            for channel in page.get("channels") or ():  # which tells of others too, and more servers know it
+                if channel.get("is_member") or channel.get("is_im"):
+                    yield channel["id"]
+
+
+async def _pages(installation: Installation, method: str, **arguments: Any) -> AsyncIterator[Json]:
+    cursor = None
+    while True:
+        page = await installation.client.read(method, cursor=cursor, **arguments)
+        yield page
         cursor = _cursor(page)
         if cursor is None:
             return

@@ -19,6 +19,8 @@ class Installation:
     me: Me
     client: Client
     name: str = field(default="Threadfly")
+    org_wide: bool = False
+    """For a whole organisation (Enterprise Grid): its one token serves many workspaces."""
 
 
 class Workspaces(Protocol):
@@ -53,7 +55,8 @@ class OneWorkspace:
         org = bool(answer.get("is_enterprise_install"))
         workspace = (answer.get("enterprise_id") if org else None) or answer.get("team_id") or ""
         me = Me(workspace, answer.get("user_id") or "", answer.get("bot_id") or "", self._others)
-        self._installation = Installation(me, Client(self._web, workspace), answer.get("user") or "Threadfly")
+        client = Client(self._web, workspace)
+        self._installation = Installation(me, client, answer.get("user") or "Threadfly", org_wide=org)
         return self._installation
 
     @property

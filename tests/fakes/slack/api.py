@@ -38,6 +38,7 @@ class WebApi:
             "assistant.threads.setStatus": self._set_status,
             "assistant.threads.setSuggestedPrompts": self._set_prompts,
             "assistant.threads.setTitle": self._set_title,
+            "auth.teams.list": self._teams_list,
             "auth.test": self._auth_test,
             "chat.appendStream": self._append_stream,
             "chat.delete": self._delete,
@@ -72,8 +73,10 @@ class WebApi:
             return self._open_connection(token)
         if method == "oauth.v2.access":
             return self._oauth(arguments)
-        team = self._team(token, method)
         channel = str(arguments.get("channel") or arguments.get("channel_id") or "")
+        team = self._team(token, method)
+        if team.enterprise:
+            team = self._of_organisation(team, method, channel, str(arguments.get("team_id") or ""))
         slack.budgets.spend(method, team.id, channel)
         if method in CONTENT:
             self._check(method, arguments)
@@ -103,6 +106,15 @@ class WebApi:
                     )
                 return team
         raise Refused("invalid_auth" if token else "not_authed")
+
+    def _of_organisation(self, one: Team, method: str, channel: str, named: str) -> Team:
+        """The workspace that a call with an organisation's token is about."""
+        teams = [t for t in self._slack.teams.values() if t.bot_token == one.bot_token]
+        if method == "users.conversations":
+            if named not in {t.id for t in teams}:
+                raise Refused("missing_argument")
+            return self._slack.teams[named]
+        return next((t for t in teams if channel in t.channels), one)
 
     def _channel(self, team: Team, arguments: Json, key: str = "channel") -> Channel:
         channel = team.channels.get(str(arguments.get(key, "")))
@@ -139,11 +151,19 @@ class WebApi:
             "scope": ",".join(sorted(team.scopes)),
             "bot_user_id": team.bot_user,
             "app_id": self._slack.app_id,
-            "team": {"id": team.id, "name": team.id.lower()},
-            "enterprise": None,
-            "is_enterprise_install": False,
+            "team": None if team.enterprise else {"id": team.id, "name": team.id.lower()},
+            "enterprise": {"id": team.enterprise, "name": "an organisation"} if team.enterprise else None,
+            "is_enterprise_install": bool(team.enterprise),
             "authed_user": {"id": next(iter(team.users), "U1")},
         }
+
+    async def _teams_list(self, team: Team, arguments: Json) -> Json:
+        teams = [t for t in self._slack.teams.values() if t.bot_token == team.bot_token]
+        start = int(arguments.get("cursor") or 0)
+        page = [{"id": t.id, "name": t.id.lower()} for t in teams[start : start + self._slack.teams_page]]
+        end = start + len(page)
+        cursor = str(end) if end < len(teams) else ""
+        return {"teams": page, "response_metadata": {"next_cursor": cursor}}
 
     async def _auth_test(self, team: Team, arguments: Json) -> Json:
         return {
@@ -153,8 +173,8 @@ class WebApi:
             "team_id": team.id,
             "user_id": team.bot_user,
             "bot_id": team.bot_id,
-            "is_enterprise_install": False,
-        }
+            "is_enterprise_install": bool(team.enterprise),
+        } | ({"enterprise_id": team.enterprise, "team_id": team.enterprise} if team.enterprise else {})
 
     # What the bot says.
 

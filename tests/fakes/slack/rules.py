@@ -31,6 +31,7 @@ ARGUMENTS: dict[str, set[str]] = {
     "assistant.threads.setStatus": {"channel_id", "thread_ts", "status", "loading_messages"},
     "assistant.threads.setSuggestedPrompts": {"channel_id", "thread_ts", "title", "prompts"},
     "assistant.threads.setTitle": {"channel_id", "thread_ts", "title"},
+    "auth.teams.list": {"cursor", "limit", "include_icon"},
     "auth.test": set(),
     "chat.appendStream": {"channel", "ts", "markdown_text", "chunks"},
     "chat.delete": {"channel", "ts", "as_user"},

@@ -50,6 +50,7 @@ class FakeSlack:
         self.teams: dict[str, Team] = {}
         self.history_page = 1000
         """Messages a page at most: 15 for distributed apps."""
+        self.teams_page = 1000
         self.channels_page = 1000
         """Conversations a page at most."""
         self.refusing = False
@@ -191,13 +192,14 @@ class FakeSlack:
             "event_time": int(float(event.get("event_ts", "0"))),
             "authorizations": [
                 {
-                    "enterprise_id": None,
-                    "team_id": team,
+                    "enterprise_id": home.enterprise or None,
+                    "team_id": None if home.enterprise else team,
                     "user_id": home.bot_user,
                     "is_bot": True,
-                    "is_enterprise_install": False,
+                    "is_enterprise_install": bool(home.enterprise),
                 }
             ],
+            **({"enterprise_id": home.enterprise} if home.enterprise else {}),
             "is_ext_shared_channel": False,
             "event_context": new_id("4-"),
         } | outer

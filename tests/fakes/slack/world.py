@@ -69,6 +69,9 @@ class Team:
     zone: str = "Europe/Berlin"
     """Of everybody."""
     installed: bool = True
+    enterprise: str = ""
+    """The organisation that it belongs to, if the app is installed for all of it: then its workspaces
+    share the token and the bot, and their channels have ids of their own."""
 
     def authored(self, channel: str) -> list[Json]:
         """The bot's own posts in a channel, ascending."""
