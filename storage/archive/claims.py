@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from bot.domain import Author, Part, ThreadSettings, Turn
 from storage.archive.statements import OnConflict, key_of, settings_of
+from storage.prepared import prepared
 from storage.tables import clock, messages, parts, sessions, turns
 
 
@@ -23,7 +24,7 @@ class Claimant(NamedTuple):
 
 _lease = clock() + sa.bindparam("lease_s", type_=sa.Double)
 
-INSERT_TURN: Final = OnConflict(
+_INSERT_TURN: Final = OnConflict(
     lambda insert: (
         insert(turns)
         .values(
@@ -45,13 +46,13 @@ INSERT_TURN: Final = OnConflict(
         .on_conflict_do_nothing()
         .returning(turns.c.id)
     )
-)
+).prepared()
 """No row comes back when the question was taken up before."""
 
 _left_by_the_dead = sa.and_(turns.c.state == "running", turns.c.owner != "")
 """Its owner neither closed it nor gave it back."""
 
-_CLAIM: Final = (
+_CLAIM: Final = prepared(
     sa.update(turns)
     .where(turns.c.id == sa.bindparam("turn"))
     .values(
@@ -67,9 +68,9 @@ _CLAIM: Final = (
     .returning(turns.c.epoch, turns.c.deaths)
 )
 
-INTEND_FIRST: Final = OnConflict(lambda insert: insert(parts).on_conflict_do_nothing())
+_INTEND_FIRST: Final = OnConflict(lambda insert: insert(parts).on_conflict_do_nothing()).prepared()
 
-_QUEUED: Final = (
+_QUEUED: Final = prepared(
     sa.select(turns)
     .where(turns.c.session_id == sa.bindparam("session"), turns.c.state == "queued")
     .order_by(turns.c.asked_position)
@@ -88,7 +89,7 @@ _MERGE_MERGED: Final = (
     sa.update(turns).where(turns.c.into_id.in_(_of_merged)).values(into_id=sa.bindparam("turn"))
 )
 """What those answered that are merged now (they failed, and were to be tried again)."""
-_ASKED: Final = (
+_ASKED: Final = prepared(
     sa.select(turns.c.asked_position, turns.c.command)
     .where(sa.or_(turns.c.id == sa.bindparam("turn"), turns.c.into_id == sa.bindparam("turn")))
     .order_by(turns.c.asked_position)
@@ -101,8 +102,10 @@ _ANY_THERE: Final = (
     )
     .limit(1)
 )
-_PARTS: Final = sa.select(parts).where(parts.c.turn_id == sa.bindparam("turn")).order_by(parts.c.number)
-_TAKE: Final = (
+_PARTS: Final = prepared(
+    sa.select(parts).where(parts.c.turn_id == sa.bindparam("turn")).order_by(parts.c.number)
+)
+_TAKE: Final = prepared(
     sa.update(sessions)
     .where(sessions.c.id == sa.bindparam("session"))
     .values(running_turn=sa.bindparam("turn"), queued=sa.bindparam("waiting"))
@@ -122,8 +125,8 @@ class Ask(NamedTuple):
 def take_up(c: sa.Connection, session: Any, ask: Ask, state: str, claimant: Claimant) -> int | None:
     """Make the turn of `ask` in the given state; its id, or None if it had been taken up before."""
     cut = max(ask.position, session.last_reply)
-    turn: int | None = c.execute(
-        INSERT_TURN(c),
+    made = _INSERT_TURN.first(
+        c,
         {
             "session": session.id,
             "asked": ask.position,
@@ -136,7 +139,8 @@ def take_up(c: sa.Connection, session: Any, ask: Ask, state: str, claimant: Clai
             "command": ask.command,
             "now": ask.at,
         },
-    ).scalar()
+    )
+    turn: int | None = made and made.id
     if turn is not None and state == "running":
         _intend_first(c, session.id, turn)
     return turn
@@ -163,10 +167,10 @@ def claim_waiting(c: sa.Connection, session: Any, version: int, claimant: Claima
 
     The session is left with that as its running turn, or with none.
     """
-    waiting = c.execute(_QUEUED, {"session": session.id}).all()
+    waiting = _QUEUED.all(c, {"session": session.id})
     newest = waiting[-1] if waiting else None
     if newest is None:
-        c.execute(_TAKE, {"session": session.id, "turn": None, "waiting": 0})
+        _TAKE.run(c, {"session": session.id, "turn": None, "waiting": 0})
         return None
     if len(waiting) > 1:
         c.execute(_MERGE, {"session": session.id, "turn": newest.id})
@@ -179,18 +183,17 @@ def claim(c: sa.Connection, session: Any, row: Any, version: int, claimant: Clai
 
     A turn that ran before keeps its cut: whoever goes on with a reply answers the same messages.
     """
-    questions = [tuple(question) for question in c.execute(_ASKED, {"turn": row.id})]
+    questions = [tuple(question) for question in _ASKED.all(c, {"turn": row.id})]
     asked = tuple(position for position, _ in questions)
-    begun = tuple(Part(p.number, p.position, p.end) for p in c.execute(_PARTS, {"turn": row.id}))
+    begun = tuple(Part(p.number, p.position, p.end) for p in _PARTS.all(c, {"turn": row.id}))
     cut = row.cut if begun else max(asked[-1], session.last_reply)
-    claimed = c.execute(
-        _CLAIM,
-        {"turn": row.id, "new_owner": claimant.owner, "lease_s": claimant.lease_s, "new_cut": cut},
-    ).one()
+    claimed = _CLAIM.one(
+        c, {"turn": row.id, "new_owner": claimant.owner, "lease_s": claimant.lease_s, "new_cut": cut}
+    )
     if not begun:
         _intend_first(c, session.id, row.id)
-    c.execute(
-        _TAKE,
+    _TAKE.run(
+        c,
         {"session": session.id, "turn": row.id, "waiting": 0 if row.state == "queued" else session.queued},
     )
     return Turn(
@@ -217,7 +220,7 @@ def stop_unasked(c: sa.Connection, session: Any, deleted: int) -> int | None:
     """
     if session.running_turn is None:
         return None
-    asked = [question.asked_position for question in c.execute(_ASKED, {"turn": session.running_turn})]
+    asked = [question.asked_position for question in _ASKED.all(c, {"turn": session.running_turn})]
     if deleted not in asked or c.execute(_ANY_THERE, {"session": session.id, "places": asked}).first():
         return None
     c.execute(_ASK_TO_STOP, {"turn": session.running_turn})
@@ -229,8 +232,8 @@ def _commands(questions: Iterable[tuple[int, str]]) -> tuple[tuple[int, str], ..
 
 
 def _intend_first(c: sa.Connection, session_id: int, turn: int) -> None:
-    c.execute(
-        INTEND_FIRST(c),
+    _INTEND_FIRST.run(
+        c,
         {"turn_id": turn, "number": 1, "session_id": session_id, "position": None, "end": 0},
     )
 
@@ -248,4 +251,4 @@ def ask_to_stop(c: sa.Connection, session: Any) -> None:
     c.execute(_ASK_TO_STOP, {"turn": session.running_turn})
     if session.queued:
         c.execute(_DROP_WAITING, {"session": session.id, "now": datetime.now(UTC)})
-        c.execute(_TAKE, {"session": session.id, "turn": session.running_turn, "waiting": 0})
+        _TAKE.run(c, {"session": session.id, "turn": session.running_turn, "waiting": 0})

@@ -31,16 +31,18 @@ from storage.archive.sessions import is_buried, make_session, message_at, unmake
 from storage.archive.statements import (
     LOCK_SESSION,
     LOCK_SESSION_BY_ID,
+    LOCK_SESSION_SOON,
     insert_message,
     key_values,
     lock_key,
     settings_of,
 )
 from storage.database import Database
+from storage.prepared import prepared
 from storage.search.index import Findable
 from storage.tables import messages, sessions, turns
 
-_COUNT: Final = (
+_COUNT: Final = prepared(
     sa.update(sessions)
     .where(sessions.c.id == sa.bindparam("session"))
     .values(
@@ -139,8 +141,8 @@ def _record(
     if added or turn is not None:
         running = turn if state == "running" and turn is not None else session.running_turn
         waiting = 0 if stopping else session.queued + (state == "queued" and turn is not None)
-        c.execute(
-            _COUNT,
+        _COUNT.run(
+            c,
             {
                 "session": session.id,
                 "raised": raised,
@@ -165,7 +167,7 @@ def _record(
 
 def _lock(c: sa.Connection, said: Said, outright: bool) -> Any:
     """The session's row, locked; made now if the bot was called outright; else None."""
-    session = c.execute(LOCK_SESSION, key_values(said.key)).first()
+    session = LOCK_SESSION_SOON.first(c, key_values(said.key))
     if session is not None or not outright:
         return session
     lock_key(c, said.key)

@@ -7,24 +7,29 @@ import sqlalchemy as sa
 
 from bot.domain import Message, SessionKey
 from storage.archive.searchable import title_of
-from storage.archive.statements import LOCK_SESSION, OnConflict, key_values
+from storage.archive.statements import LOCK_SESSION_SOON, SESSION, OnConflict, key_values
+from storage.prepared import prepared
 from storage.tables import gone, messages, sessions, tombstones
 
-_INSERT_SESSION: Final = OnConflict(lambda insert: insert(sessions).on_conflict_do_nothing())
-_BURIED_AT: Final = sa.select(sa.literal(1)).where(
-    sa.or_(
-        sa.exists().where(
-            tombstones.c.platform == sa.bindparam("k_platform"),
-            tombstones.c.workspace == sa.bindparam("k_workspace"),
-            tombstones.c.channel == sa.bindparam("k_channel"),
-            tombstones.c.position == sa.bindparam("place", type_=sa.BigInteger),
-        ),
-        sa.exists().where(
-            gone.c.platform == sa.bindparam("k_platform"),
-            gone.c.workspace == sa.bindparam("k_workspace"),
-            gone.c.channel == sa.bindparam("k_channel"),
-            gone.c.thread.in_(["", sa.bindparam("k_thread")]),
-        ),
+_INSERT_SESSION: Final = OnConflict(
+    lambda insert: insert(sessions).on_conflict_do_nothing().returning(*SESSION)
+).prepared()
+_BURIED_AT: Final = prepared(
+    sa.select(sa.literal(1)).where(
+        sa.or_(
+            sa.exists().where(
+                tombstones.c.platform == sa.bindparam("k_platform"),
+                tombstones.c.workspace == sa.bindparam("k_workspace"),
+                tombstones.c.channel == sa.bindparam("k_channel"),
+                tombstones.c.position == sa.bindparam("place", type_=sa.BigInteger),
+            ),
+            sa.exists().where(
+                gone.c.platform == sa.bindparam("k_platform"),
+                gone.c.workspace == sa.bindparam("k_workspace"),
+                gone.c.channel == sa.bindparam("k_channel"),
+                sa.or_(gone.c.thread == "", gone.c.thread == sa.bindparam("k_thread")),
+            ),
+        )
     )
 )
 _BURIED_AMONG: Final = sa.select(tombstones.c.position).where(
@@ -48,8 +53,8 @@ def make_session(
     closed: bool,
 ) -> Any:
     """The row of the session of `key`, made if it is not there, and locked."""
-    c.execute(
-        _INSERT_SESSION(c),
+    made = _INSERT_SESSION.first(
+        c,
         {
             "platform": key.platform,
             "workspace": key.workspace,
@@ -72,7 +77,7 @@ def make_session(
             "closed": closed,
         },
     )
-    return c.execute(LOCK_SESSION, key_values(key)).one()
+    return made or LOCK_SESSION_SOON.one(c, key_values(key))
 
 
 def unmake_session(c: sa.Connection, session_id: int) -> None:
@@ -82,7 +87,7 @@ def unmake_session(c: sa.Connection, session_id: int) -> None:
 
 def is_buried(c: sa.Connection, key: SessionKey, position: int) -> bool:
     """Whether what stood there was deleted, by itself or with its thread or channel."""
-    return c.execute(_BURIED_AT, {**key_values(key), "place": position}).first() is not None
+    return _BURIED_AT.first(c, {**key_values(key), "place": position}) is not None
 
 
 def buried_among(c: sa.Connection, key: SessionKey, positions: Sequence[int]) -> frozenset[int]:

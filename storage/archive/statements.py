@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from bot.domain import Attachment, Author, Continued, Message, SessionKey, Speaker, ThreadSettings
 from storage.archive.searchable import let_find
+from storage.prepared import Prepared, prepared
 from storage.search.index import Findable
 from storage.tables import forgotten, messages, sessions, summaries, tombstones
 
@@ -25,6 +26,10 @@ class OnConflict:
 
     def __call__(self, c: sa.Connection) -> sa.Executable:
         return self._spelled[c.dialect.name]
+
+    def prepared(self) -> Prepared:
+        """The same, for the hot path."""
+        return Prepared(self._spelled.__getitem__)
 
 
 def key_is(table: sa.Table) -> sa.ColumnElement[bool]:
@@ -52,6 +57,8 @@ SESSION: Final = [
 
 LOCK_SESSION: Final = sa.select(*SESSION).where(key_is(sessions)).with_for_update()
 """One at a time changes a session; SQLite has one writer anyway."""
+LOCK_SESSION_SOON: Final = prepared(LOCK_SESSION)
+"""The same, for the hot path."""
 LOCK_SESSION_BY_ID: Final = (
     sa.select(*SESSION).where(sessions.c.id == sa.bindparam("session")).with_for_update()
 )
@@ -103,7 +110,7 @@ _INSERT_MESSAGE: Final = OnConflict(
         .on_conflict_do_nothing()
         .returning(_told.label("told"))
     )
-)
+).prepared()
 
 
 def insert_message(
@@ -116,7 +123,7 @@ def insert_message(
     """
     if message.position <= session.forgotten_upto:
         return False
-    inserted = c.execute(_INSERT_MESSAGE(c), _message_values(session.id, key, message, gesture)).first()
+    inserted = _INSERT_MESSAGE.first(c, _message_values(session.id, key, message, gesture))
     if inserted is None:
         return False
     if inserted.told:

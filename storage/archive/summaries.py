@@ -9,9 +9,10 @@ import sqlalchemy as sa
 from bot.domain import Block, Message
 from storage.archive.statements import LOCK_SESSION_BY_ID
 from storage.database import Database
+from storage.prepared import prepared
 from storage.tables import messages, summaries
 
-_BLOCKS: Final = (
+_BLOCKS: Final = prepared(
     sa.select(summaries)
     .where(
         summaries.c.session_id == sa.bindparam("session"),
@@ -48,7 +49,7 @@ class Summaries:
     async def blocks(self, session_id: int, fresh_from: int) -> tuple[Block, ...]:
         """Those of the present context, ascending; their number grows with the logarithm of the thread."""
         values = {"session": session_id, "fresh_from": fresh_from}
-        return await self._database.read(lambda c: tuple(_block(row) for row in c.execute(_BLOCKS, values)))
+        return await self._database.read(lambda c: tuple(_block(row) for row in _BLOCKS.all(c, values)))
 
     async def put(self, session_id: int, block: Block, made_from: Sequence[Message]) -> bool:
         """Keep a block made from messages, unless one of them changed meanwhile; whether it was kept.

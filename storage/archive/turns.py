@@ -22,6 +22,7 @@ from storage.archive.statements import (
     key_values,
 )
 from storage.database import Database
+from storage.prepared import prepared
 from storage.search.index import Findable
 from storage.tables import clock, feedback, messages, parts, sessions, turns
 
@@ -100,7 +101,7 @@ _CLAIMED_POSITIONS: Final = sa.select(parts.c.position).where(
     parts.c.position.in_(sa.bindparam("places", expanding=True)),
 )
 
-_CLOSE_SESSION: Final = (
+_CLOSE_SESSION: Final = prepared(
     sa.update(sessions)
     .where(sessions.c.id == sa.bindparam("session"))
     .values(
@@ -118,7 +119,7 @@ _CLOSE_SESSION: Final = (
     )
     .returning(*SESSION)
 )
-_CLOSE_TURN: Final = (
+_CLOSE_TURN: Final = prepared(
     sa.update(turns)
     .where(_ours)
     .values(
@@ -159,7 +160,7 @@ _KEEP_PART: Final = OnConflict(
         )
         .returning(_more_parts.label("more"))
     )
-)
+).prepared()
 _DROP_PARTS: Final = sa.delete(parts).where(
     parts.c.turn_id == sa.bindparam("turn"), parts.c.number > sa.bindparam("last")
 )
@@ -272,13 +273,12 @@ def _close(
     said = said.without(_buried(c, turn.key, said.parts))
     reply = said.reply
     added = int(bool(reply))
-    session = c.execute(
-        _CLOSE_SESSION,
-        {"session": turn.session_id, "added": added, "reply": reply.position if reply else 0, "now": now},
-    ).one()
+    session = _CLOSE_SESSION.one(
+        c, {"session": turn.session_id, "added": added, "reply": reply.position if reply else 0, "now": now}
+    )
     usage = answer.usage
-    ended = c.execute(
-        _CLOSE_TURN,
+    ended = _CLOSE_TURN.first(
+        c,
         {
             "turn": turn.id,
             "at_epoch": turn.epoch,
@@ -287,7 +287,7 @@ def _close(
             "reply": reply.position if reply else None,
             **{f"u_{name}": getattr(usage, name) for name in usage.__slots__},
         },
-    ).first()
+    )
     if ended is None:
         raise LeaseLost("The turn is somebody else's.")
     if ended.forgotten:
@@ -323,8 +323,8 @@ def _keep_parts(c: sa.Connection, turn: Turn, posted: Sequence[Part]) -> None:
     """Keep what was posted; what was only meant to be posted, and was not needed, is dropped."""
     more = not posted
     for part in posted:
-        more = c.execute(
-            _KEEP_PART(c),
+        more = _KEEP_PART.one(
+            c,
             {
                 "turn": turn.id,
                 "nth": part.number,
@@ -332,7 +332,7 @@ def _keep_parts(c: sa.Connection, turn: Turn, posted: Sequence[Part]) -> None:
                 "place": part.position,
                 "upto": part.end,
             },
-        ).scalar_one()
+        ).more
     if more:
         c.execute(_DROP_PARTS, {"turn": turn.id, "last": posted[-1].number if posted else 0})
 

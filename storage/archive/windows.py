@@ -7,9 +7,10 @@ import sqlalchemy as sa
 from bot.domain import NEWEST_EVER, Message, SessionKey, Window
 from storage.archive.statements import key_is, key_values, message_of
 from storage.database import Database
+from storage.prepared import prepared
 from storage.tables import messages, sessions
 
-_NEWEST: Final = (
+_NEWEST: Final = prepared(
     sa.select(sessions.c.version, messages)
     .join_from(
         sessions,
@@ -48,7 +49,7 @@ class Windows:
     async def newest(self, session_id: int, limit: int, cut: int = NEWEST_EVER) -> Window:
         """The newest `limit` messages up to `cut` of the session's present context."""
         values = {"session": session_id, "cut": cut, "most": limit + 1}
-        return await self._database.read(lambda c: _window(c.execute(_NEWEST, values).all(), limit))
+        return await self._database.read(lambda c: _window(_NEWEST.all(c, values), limit))
 
     async def between(self, session_id: int, after: int, before: int, limit: int) -> tuple[Message, ...]:
         """The oldest `limit` messages with `after < position < before`, ascending."""

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from bot.finding import Place
 from storage.analyser import analyse, fold
+from storage.prepared import prepared
 from storage.search.among import among
 from storage.search.slots import SLOTS, bits_of, highest_first, pack, pack_places
 from storage.search_tables import search_buckets, search_docs, search_places, search_tail, search_terms
@@ -80,6 +81,7 @@ def microseconds(time: datetime) -> int:
 
 
 _INSERT_TAIL: Final = sa.insert(search_tail).inline()
+_INSERT_ONE: Final = prepared(_INSERT_TAIL)
 
 
 def index(c: sa.Connection, entries: Sequence[Entry]) -> None:
@@ -98,7 +100,8 @@ def _row_of(entry: Entry) -> dict[str, Any]:
 def index_made(c: sa.Connection, session_id: int, place: Place, made: Sequence[Findable]) -> None:
     """As `index`, for messages of one session that were analysed before."""
     if made:
-        c.execute(_INSERT_TAIL, [tail_row(session_id, place, each) for each in made])
+        for each in made:
+            _INSERT_ONE.run(c, tail_row(session_id, place, each))
 
 
 def tail_row(session_id: int, place: Place, made: Findable) -> dict[str, Any]:
