@@ -17,7 +17,7 @@ from importlib import resources
 from typing import Any
 from urllib.parse import urlsplit
 
-from redis.asyncio import ConnectionPool, Redis, RedisCluster
+from redis.asyncio import ConnectionPool, RedisCluster
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -25,6 +25,7 @@ from redis.exceptions import ClusterError, MasterDownError, NoScriptError, Redis
 
 from bot.errors import SettingsError
 from storage.breaker import Breaker
+from storage.connections import Connections
 
 log = logging.getLogger(__name__)
 
@@ -93,12 +94,12 @@ class Dragonfly:
         try:
             asked: dict[str, Any] = dict(parse_url(plain_url))
             connections = int(asked.get("max_connections", connections))
-            self._redis: Redis | RedisCluster
+            self._redis: Connections | RedisCluster
             if mark or cluster:
                 self._redis = _cluster(plain_url, connections, timeout_s)
                 self._limit_s = 2 * timeout_s
             else:
-                self._redis = _node(plain_url, connections, timeout_s)
+                self._redis = _node(plain_url, timeout_s)
                 self._limit_s = timeout_s
         except (ValueError, TypeError, RedisError):
             raise SettingsError(
@@ -176,9 +177,6 @@ class Dragonfly:
             for kept in ("nodes_cache", "startup_nodes"):
                 with suppress(RedisError, OSError, TimeoutError):
                     await self._redis.nodes_manager.aclose(kept)
-        else:
-            with suppress(RedisError, OSError, TimeoutError):
-                await self._redis.connection_pool.aclose()
 
     async def _send(self, command: tuple[str | bytes | int, ...], era: int | None = None) -> Any:
         async with asyncio.timeout(self._limit_s), self._room:
@@ -219,27 +217,26 @@ class Dragonfly:
 
     def _clear(self) -> None:
         """Close idle connections: those to a machine that vanished would fail the next probes, one by one."""
-        if isinstance(self._redis, Redis):
-            pool = self._redis.connection_pool
-            self._clearing = asyncio.get_running_loop().create_task(_close_idle(pool, self._clearing))
+        if isinstance(self._redis, Connections):
+            closing = _close_idle(self._redis, self._clearing)
+            self._clearing = asyncio.get_running_loop().create_task(closing)
 
 
-async def _close_idle(pool: ConnectionPool, before: asyncio.Task[None] | None) -> None:
+async def _close_idle(connections: Connections, before: asyncio.Task[None] | None) -> None:
     if before is not None:
         await before
     with suppress(RedisError, OSError, TimeoutError):
-        await pool.disconnect(inuse_connections=False)
+        await connections.close_idle()
 
 
-def _node(url: str, connections: int, timeout_s: float) -> Redis:
+def _node(url: str, timeout_s: float) -> Connections:
     pool = ConnectionPool.from_url(
         url,
-        max_connections=connections,
         socket_timeout=None,
         socket_connect_timeout=timeout_s,
         **_OPTIONS,
     )
-    return Redis(connection_pool=pool)
+    return Connections(pool)
 
 
 def _cluster(url: str, connections: int, timeout_s: float) -> RedisCluster:
