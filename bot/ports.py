@@ -177,6 +177,9 @@ class Watermarks(Protocol):
     async def threads(self, platform: str, workspace: str, channel: str, most: int) -> Sequence[str]:
         """The threads of a channel that were active last: the newest `most` of its sessions."""
 
+    async def lately(self, platform: str, workspace: str, most: int) -> Sequence[tuple[str, str]]:
+        """Channel and thread of the sessions that were active last in a workspace, the newest first."""
+
 
 class RecordStore(Protocol):
     """Where what was said is kept. Each call is one transaction, and may be repeated without harm."""

@@ -18,6 +18,7 @@ import discord
 from adapters.discord.client import Gateway, ended
 from adapters.discord.events import sent_at, snowflake
 from adapters.discord.places import DIRECT, FORUM, MEDIA, PLATFORM, TEXT, Places, Spot
+from adapters.discord.rereading import Rereading, Stretch
 from adapters.discord.rest import Rest
 from adapters.posts import Throttled
 from bot.errors import PlatformError, PlatformForbidden, PostGone, StoreError
@@ -68,6 +69,7 @@ class CatchingUp:
         watermarks: Watermarks,
         take: Callable[[Payload, Spot], Awaitable[None]],
         gateway: Gateway,
+        rereading: Rereading,
         every_s: float = EVERY_S,
     ) -> None:
         self._rest = rest
@@ -75,12 +77,17 @@ class CatchingUp:
         self._watermarks = watermarks
         self._take = take
         self._gateway = gateway
+        self._rereading = rereading
         self._every_s = every_s
         self._wanted = asyncio.Event()
         self._unseen: set[int] = set()
-        """Guilds whose archived threads are to be looked through."""
+        """Guilds whose archived threads are to be looked through, and what was said there lately again."""
+        self._direct_unseen = True
+        """The same for direct messages."""
         self._running: asyncio.Task[None] | None = None
         self._direct_known: set[int] = set()
+        self.caught_up = asyncio.Event()
+        """Nothing is left of the time in which nobody listened."""
         self.passes = 0
         """Passes that ended well."""
 
@@ -90,8 +97,11 @@ class CatchingUp:
 
     async def end(self) -> None:
         """Stop; what was not fetched is fetched next time."""
-        if self._running is not None:
-            await ended(self._running)
+        if self._running is None:
+            return
+        await ended(self._running)
+        with contextlib.suppress(StoreError):
+            await self._mark_held()
 
     def request(self) -> None:
         """Run a pass soon."""
@@ -100,6 +110,8 @@ class CatchingUp:
     def anew(self, guilds: Iterable[discord.Guild]) -> None:
         """Run a pass soon; in these guilds nobody heard what was said before now."""
         self._unseen |= {guild.id for guild in guilds}
+        self._direct_unseen = True
+        self.caught_up.clear()
         self._wanted.set()
 
     async def met(self, channel: int, message: int) -> None:
@@ -138,15 +150,31 @@ class CatchingUp:
         if client is None:
             return False
         done = True
+        await self._mark_held()
         if self._gateway.hears_direct:
-            done &= await self._bring(await self._direct())
+            done &= await self._bring(await self._direct()) and await self._see_direct()
         for guild in client.guilds:
             marks = await self._watermarks.watermarks(PLATFORM, str(guild.id))
             done &= await self._bring(await self._behind(guild, marks, self._moved(guild)))
         if client.is_ready():
             done &= await self._look_through_unseen(client.guilds)
+            if done and not self._unseen:
+                self.caught_up.set()
         self.passes += 1
         return done
+
+    async def _mark_held(self) -> None:
+        """Give every thread that was heard of since the last pass a watermark, moving none.
+
+        One that we opened counts from its beginning, another one as far as its channel does.
+        """
+        marks: dict[int, Mapping[str, int]] = {}
+        for thread, (guild, parent) in self._places.held().items():
+            if guild not in marks:
+                marks[guild] = await self._watermarks.watermarks(PLATFORM, str(guild))
+            after = thread - 1 if parent is None else marks[guild].get(str(parent))
+            if after is not None and str(thread) not in marks[guild]:
+                await self._watermarks.advance(PLATFORM, str(guild), str(thread), after)
 
     async def _behind(
         self, guild: discord.Guild, marks: Mapping[str, int], places: Iterable[tuple[Spot, int]]
@@ -186,7 +214,9 @@ class CatchingUp:
         unseen, self._unseen = self._unseen, set()
         try:
             for guild in guilds:
-                if guild.id in unseen and await self._look_through(guild):
+                if guild.id not in unseen or not await self._look_through(guild):
+                    continue
+                if await self._rereading.workspace(str(guild.id), guild.id):
                     unseen.discard(guild.id)
         finally:
             self._unseen |= unseen
@@ -266,6 +296,11 @@ class CatchingUp:
         recent = sorted(marks.items(), key=lambda mark: -mark[1])[:DIRECT_MOST]
         return [Behind(DIRECT, Spot(int(channel), 1), mark) for channel, mark in recent]
 
+    async def _see_direct(self) -> bool:
+        if self._direct_unseen:
+            self._direct_unseen = not await self._rereading.workspace(DIRECT, None)
+        return not self._direct_unseen
+
     async def _bring(self, places: Sequence[Behind]) -> bool:
         """Read every place to its end; False if one must be tried again."""
         room = asyncio.Semaphore(AT_ONCE)
@@ -299,11 +334,13 @@ class CatchingUp:
                 channel_id=behind.spot.id,
             )
             page = [payload for payload in page if int(payload["id"]) > after]
+            before = after
             for payload in sorted(page, key=lambda message: int(message["id"])):
                 if behind.spot.guild is not None:
                     payload["guild_id"] = behind.workspace
                 await self._take(payload, behind.spot)
                 after = int(payload["id"])
+            await self._rereading.page(behind.spot, Stretch(page, before, after))
             if after > behind.after:
                 await self._watermarks.advance(PLATFORM, behind.workspace, str(behind.spot.id), after)
             if len(page) < PAGE:

@@ -47,7 +47,7 @@ class Past:
             if len(found) == limit:
                 whole = False
                 break
-            found.append(await self._message(guild, payload))
+            found.append(await self.message(guild, payload))
         later = () if spot.direct else await self._later(spot, key, position, limit)
         return History(tuple(reversed(found)), whole, later)
 
@@ -105,9 +105,10 @@ class Past:
             )
         except PostGone:
             return History((), whole=True)
-        return History((await self._message(guild, payload),), whole=True)
+        return History((await self.message(guild, payload),), whole=True)
 
-    async def _message(self, guild: int | None, payload: Payload) -> Message:
+    async def message(self, guild: int | None, payload: Payload) -> Message:
+        """A payload of the API as we keep it."""
         complete = await self._people.complete(guild, payload)
         return events.message(complete, self._places.bot(guild), self._places.names(guild))
 

@@ -21,8 +21,8 @@ DIRECT = "dm"
 """The workspace of direct messages."""
 
 TEXT, DM, VOICE, ANNOUNCEMENT, STAGE, FORUM, MEDIA = 0, 1, 2, 5, 13, 15, 16
-PRIVATE_THREAD = 12
-THREADS = (10, 11, PRIVATE_THREAD)
+PUBLIC_THREAD, PRIVATE_THREAD = 11, 12
+THREADS = (10, PUBLIC_THREAD, PRIVATE_THREAD)
 """Channel types: threads of announcements, public and private ones."""
 CAN_HAVE_THREADS = (TEXT, ANNOUNCEMENT)
 """Where a thread can be opened from a message."""
@@ -97,6 +97,7 @@ class Places:
         """Messages in channels without threads, and the sessions that they turned out to belong to."""
         self._opened_from: Recent[int, int] = Recent(REMEMBERED)
         self._opened: Recent[int, int] = Recent(REMEMBERED)
+        self._held: dict[int, tuple[int, int | None]] = {}
 
     def guild(self, guild: int | None) -> discord.Guild | None:
         """The guild from the cache."""
@@ -158,6 +159,19 @@ class Places:
         if message != thread:
             self._opened_from.put(thread, message)
             self._opened.put(message, thread)
+
+    def hold(self, thread: int, guild: int, parent: int | None = None) -> None:
+        """A session is held in a thread: once Discord knows it no more, what was said there is gone.
+
+        `parent`: its channel; None: we opened it just now.
+        """
+        if len(self._held) < REMEMBERED:
+            self._held.setdefault(thread, (guild, parent))
+
+    def held(self) -> dict[int, tuple[int, int | None]]:
+        """Threads, with guild and parent, since this was asked last."""
+        held, self._held = self._held, {}
+        return held
 
     def room_of(self, thread: int) -> int:
         """The place in which a session's thread is held."""

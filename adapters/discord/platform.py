@@ -22,6 +22,7 @@ from adapters.discord.places import PLATFORM, Places, Spot
 from adapters.discord.posts import DiscordPosts, Rooms
 from adapters.discord.recall import May, Recalls
 from adapters.discord.receiving import Receiver
+from adapters.discord.rereading import Rereading
 from adapters.discord.rest import Payload, Refused, Rest
 from adapters.discord.shelf import DiscordShelf
 from adapters.discord.staging import Staging
@@ -30,7 +31,7 @@ from adapters.discord.telling import Teller
 from adapters.pacing import Pace
 from adapters.posts import Throttled
 from adapters.reply import PacedReply
-from bot.domain import Attachment, Author, History, SessionKey
+from bot.domain import Attachment, Author, Event, History, Message, Receipt, SessionKey
 from bot.errors import PlatformError, PlatformForbidden, PlatformUnavailable, PostGone
 from bot.finding import Known, Page, Question, Readable, Recaller
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
@@ -112,8 +113,9 @@ class DiscordPlatform:
         )
         self._staging = Staging(self._rest, self._places, self._shelf)
         self._gestures = Gestures(self._rest, self._places, self._recalls, self._takings)
+        rereading = Rereading(self._rest, self._places, watermarks, self._as_said, self._pass_on)
         self._catching_up = CatchingUp(
-            self._rest, self._places, watermarks, self._missed, self._gateway, catch_up_every_s
+            self._rest, self._places, watermarks, self._missed, self._gateway, rereading, catch_up_every_s
         )
         self._receiver = Receiver(
             self._places,
@@ -240,6 +242,12 @@ class DiscordPlatform:
 
     async def _begun(self, guilds: Sequence[discord.Guild]) -> None:
         self._catching_up.anew(guilds)
+
+    async def _as_said(self, guild: int | None, payload: Payload) -> Message:
+        return await self._past.message(guild, payload)
+
+    async def _pass_on(self, event: Event) -> Receipt:
+        return await self._receiver.pass_on(event)
 
     async def _missed(self, payload: Payload, spot: Spot) -> None:
         await self._receiver.catch_up(payload, spot)

@@ -183,6 +183,7 @@ class Rooms:
                 raise
             thread = await self._rest.call("POST", path, body={"name": UNNAMED}, **ids)
         self._places.opened(message, int(thread["id"]))
+        self._places.hold(message, spot.guild or 0)
         return self._places.learn(thread, spot.guild or 0).id
 
     async def _name(self, channel: int, message: int) -> str:

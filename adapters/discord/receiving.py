@@ -15,7 +15,7 @@ from adapters.discord.posts import Rooms
 from adapters.discord.recent import Recent
 from adapters.discord.telling import Teller
 from adapters.posts import Throttled
-from bot.domain import Addressed, Deleted, Edited, Gone, Left, Receipt, Said, Speaker
+from bot.domain import Addressed, Deleted, Edited, Event, Gone, Left, Receipt, Said, Speaker
 from bot.errors import PlatformError, PlatformUnavailable, StoreError
 from bot.ports import Handler
 
@@ -117,6 +117,12 @@ class Receiver:
             age = datetime.now(UTC) - events.sent_at(position)
             await self.take(payload, spot, answer=age < self._answer_within)
 
+    async def pass_on(self, event: Event) -> Receipt:
+        """Something that was found out by reading. Raises `PlatformUnavailable` once all is over."""
+        if self._handler is None:
+            raise PlatformUnavailable("nothing is taken in any more")
+        return await self._handler(event)
+
     async def take(self, payload: Payload, spot: Spot, *, answer: bool = True) -> Receipt:
         """One message; returns when it is kept, and `catch_up` then passes it over."""
         said = await self.said(payload, spot)
@@ -125,6 +131,8 @@ class Receiver:
         said = replace(said, answer=answer)
         if self._handler is None:
             raise PlatformUnavailable("nothing is taken in any more")
+        if spot.in_thread and spot.guild is not None:
+            self._places.hold(int(said.key.thread), spot.guild, spot.parent)
         self._teller.heard(said.key, said.message.author, spot.id, said.message.position)
         self._rooms.asked(said.message.position, said.message.text)
         self._named.put(said.message.position, said.addressed)

@@ -12,6 +12,8 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -45,6 +47,7 @@ COUNTED_S, MOST_REFUSALS = 600.0, 5_000
 TOKEN_PAUSE_S = 60.0
 """After Discord refused the token, nothing is asked for so long."""
 
+UNKNOWN_CHANNEL = 10003
 INVALID_BODY = 50035
 INVALID_WEBHOOK_TOKEN = 50027
 """A 401 that says nothing of the bot's own token: an interaction's has run out."""
@@ -63,6 +66,14 @@ API_LOGGERS = ("client", "gateway", "http", "shard", "state", "webhook.async_")
 
 class Refused(PlatformForbidden):
     """Discord says no, and would again. `code` is Discord's own."""
+
+    def __init__(self, sentence: str, code: int = 0) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class Missing(PostGone):
+    """Discord does not know it (any more). `code` is Discord's own; 0 where something else answered."""
 
     def __init__(self, sentence: str, code: int = 0) -> None:
         super().__init__(sentence)
@@ -111,7 +122,7 @@ def our_errors(doing: str) -> Iterator[None]:
     except discord.RateLimited as error:
         raise Throttled(error.retry_after) from error
     except discord.NotFound as error:
-        raise PostGone(f"{doing}: not there any more (code {error.code})") from error
+        raise Missing(f"{doing}: not there any more (code {error.code})", error.code) from error
     except discord.HTTPException as error:
         raise _refusal(doing, error) from error
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -153,6 +164,8 @@ class Rest:
         self.me = 0
         """The bot's own user id."""
         self.application = 0
+        self.told_at: datetime | None = None
+        """When Discord answered last, by its own clock, to the second."""
         self.about: Payload = {}
         """What is told of the application."""
 
@@ -161,7 +174,9 @@ class Rest:
         addresses.use_api(self._api_url)
         leniency.use()
         keep_quiet()
-        http = HTTPClient(asyncio.get_running_loop(), max_ratelimit_timeout=LONGEST_WAIT_S)
+        http = HTTPClient(
+            asyncio.get_running_loop(), max_ratelimit_timeout=LONGEST_WAIT_S, http_trace=self._clock()
+        )
         try:
             with our_errors("logging in"):
                 user = await http.static_login(self._token.strip())
@@ -175,6 +190,17 @@ class Rest:
             await self.close()
             raise
         self.application = int(self.about["id"])
+
+    def _clock(self) -> aiohttp.TraceConfig:
+        """Watches the answers for the time that Discord has."""
+
+        async def told(_session: Any, _context: Any, answered: aiohttp.TraceRequestEndParams) -> None:
+            with suppress(KeyError, ValueError, TypeError):
+                self.told_at = parsedate_to_datetime(answered.response.headers["Date"])
+
+        trace = aiohttp.TraceConfig()
+        trace.on_request_end.append(told)
+        return trace
 
     async def _about(self) -> Payload:
         """The application; where nobody tells, it has the bot's id, as every one made since 2016."""

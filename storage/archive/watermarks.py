@@ -42,6 +42,16 @@ class SqlWatermarks:
         )
         return await self._database.read(lambda c: c.execute(query).scalars().all())
 
+    async def lately(self, platform: str, workspace: str, most: int) -> Sequence[tuple[str, str]]:
+        """Channel and thread of the sessions that were active last in a workspace, the newest first."""
+        query = (
+            sa.select(sessions.c.channel, sessions.c.thread)
+            .where(sessions.c.platform == platform, sessions.c.workspace == workspace)
+            .order_by(sessions.c.active_at.desc())
+            .limit(most)
+        )
+        return await self._database.read(lambda c: [(row.channel, row.thread) for row in c.execute(query)])
+
     async def advance(self, platform: str, workspace: str, channel: str, position: int) -> None:
         """Everything up to `position` is archived. Never moves back."""
         values = {"platform": platform, "workspace": workspace, "channel": channel, "position": position}

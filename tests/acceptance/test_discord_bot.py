@@ -35,15 +35,37 @@ async def test_a_conversation(made: World) -> None:
     assert any("what is my name?" in prompt for prompt in prompts(made))
 
 
-async def test_it_remembers_after_a_restart(made: World) -> None:
+async def test_it_remembers_after_a_restart_what_stands_there_then(made: World) -> None:
+    ben = made.discord.person("ben", "Ben")
     asked = made.ask("my name is Joe")
     await made.answered(asked)
+    plum = made.discord.say(made.ann, asked, f"<@{ben}> the code word is plum")
+    pear = made.discord.say(made.ann, asked, f"<@{ben}> or is it pear?")
+    gone = made.ask("the treasure is buried here")
+    await made.answered(gone)
     assert await made.stop(made.running[0]) == 0
+    made.discord.delete(asked, plum)
+    made.discord.edit(asked, pear, f"<@{ben}> it is apple")
+    made.discord.delete_channel(gone)
     said = made.discord.say(made.ann, asked, "what is my name?")
     await made.start()
     await made.answered(asked, 2)
     assert any("my name is Joe" in prompt for prompt in prompts(made))
     assert made.posts(asked)[-1]["id"] > str(said)
+    await made.discord.wait(lambda: texts_like(made, "%treasure%") == [], WAIT_S)
+    made.discord.say(made.ann, asked, "what is the code word?")
+    await made.answered(asked, 3)
+    sent = "\n".join(prompts(made))
+    assert "apple" in sent
+    assert "plum" not in sent
+    assert "pear" not in sent
+
+
+def texts_like(made: World, pattern: str) -> list[str]:
+    """Messages in the archive that read so."""
+    with sqlite3.connect(made.folder / "threadfly.db") as archive:
+        rows = archive.execute("select text from messages where text like ?", [pattern]).fetchall()
+    return [text for (text,) in rows]
 
 
 async def test_called_in_the_middle_of_a_thread_it_knows_what_was_said_before(made: World) -> None:
@@ -148,7 +170,7 @@ async def test_who_goes_on_in_a_thread_where_it_may_no_longer_write_is_told(made
     before = len(made.texts(made.discord.dm(made.ann)))
     made.discord.say(made.ann, asked, "and now?")
     await made.discord.wait(lambda: len(made.texts(made.discord.dm(made.ann))) > before, WAIT_S)
-    assert "no right to post" in made.texts(made.discord.dm(made.ann))[-1]
+    assert "lack the right to write" in made.texts(made.discord.dm(made.ann))[-1]
 
 
 async def test_what_people_say_and_edit_among_themselves_is_not_archived(made: World) -> None:

@@ -660,6 +660,9 @@ async def test_the_threads_of_a_channel_come_newest_first(database: Database, ar
     assert list(await marks.threads("web", "w", "c", 5)) == ["1", "2"]
     assert list(await marks.threads("web", "w", "c", 1)) == ["1"]
     assert list(await marks.threads("web", "w2", "c", 5)) == []
+    assert list(await marks.lately("web", "w", 5)) == [("c", "1"), ("other", "3"), ("c", "2")]
+    assert list(await marks.lately("web", "w", 1)) == [("c", "1")]
+    assert list(await marks.lately("web", "w2", 5)) == []
 
 
 async def test_deletion_and_message_at_the_same_moment_leave_nothing(archive: Archive) -> None:

@@ -14,6 +14,7 @@ from bot.domain import (
     Order,
     Part,
     Receipt,
+    Reread,
     Said,
     SessionKey,
     Turn,
@@ -33,6 +34,8 @@ class Marks(Watermarks):
     def __init__(self) -> None:
         self.kept: dict[tuple[str, str], int] = {}
         self._moved = asyncio.Condition()
+        self.sessions: list[tuple[str, str]] = []
+        """Channel and thread of what is kept, the last active first."""
 
     async def watermarks(self, platform: str, workspace: str) -> Mapping[str, int]:
         assert platform == "discord"
@@ -46,6 +49,9 @@ class Marks(Watermarks):
 
     async def threads(self, platform: str, workspace: str, channel: str, most: int) -> Sequence[str]:
         return ()
+
+    async def lately(self, platform: str, workspace: str, most: int) -> Sequence[tuple[str, str]]:
+        return self.sessions[:most] if workspace != "dm" else ()
 
     async def reach(self, channel: int | str, position: int = 1) -> None:
         """Wait until a channel's watermark is there."""
@@ -73,6 +79,8 @@ class Core(Handler, Desk):
         self.script = script
         self.platform: DiscordPlatform | None = None
         self.events: list[Event] = []
+        self.rereads: list[Event] = []
+        """What was read again; kept apart, since it tells of nothing new."""
         self.orders: list[Order] = []
         self.unavailable = False
         self.parts: dict[int, tuple[Part, ...]] = {}
@@ -89,7 +97,7 @@ class Core(Handler, Desk):
         if isinstance(event, Order):
             self.orders.append(event)
             return f"You asked for: {event.words}"
-        self.events.append(event)
+        (self.rereads if isinstance(event, Reread) else self.events).append(event)
         async with self._changed:
             self._changed.notify_all()
         return self._take(event) if isinstance(event, Said) else Receipt.KEPT
