@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.slack import markup
+from adapters.slack.blocks import objects, words_of
 from bot.domain import (
     Addressed,
     Attachment,
@@ -56,7 +57,7 @@ class Me:
 def unknown_names(event: Json) -> frozenset[str]:
     """Ids of people and channels whose names `parse` needs."""
     message: Json = event.get("message") or event
-    text = message.get("text") or ""
+    text = words_of(message)
     found = set(markup.people_in(text) | markup.channels_in(text))
     if not message.get("bot_profile") and message.get("user"):
         found.add(message["user"])
@@ -140,12 +141,18 @@ def is_direct(channel: str) -> bool:
 def author_of(message: Json, me: Me, names: Mapping[str, str]) -> Author:
     """Who said it. A bot without a user has its bot id."""
     user, bot = message.get("user") or "", message.get("bot_id") or ""
-    profile = message.get("bot_profile") or {}
-    name = names.get(user) or profile.get("name") or message.get("username") or user or bot
+    name = names.get(user) or _told_name(message) or user or bot
     if me.wrote(message):
         return Author(me.user, name, Speaker.BOT)
     is_bot = bool(bot) or message.get("subtype") == "bot_message"
-    return Author(user or bot, name, Speaker.OTHER_BOT if is_bot else Speaker.PERSON)
+    return Author(user or bot or name, name, Speaker.OTHER_BOT if is_bot else Speaker.PERSON)
+
+
+def _told_name(message: Json) -> str:
+    """What a message itself calls its author: of strangers and of bots nothing else may be known."""
+    bot, person = message.get("bot_profile") or {}, message.get("user_profile") or {}
+    told = (bot.get("name"), message.get("username"), person.get("display_name"), person.get("real_name"))
+    return next((str(name) for name in told if name), "")
 
 
 def groups_of(message: Json) -> frozenset[str]:
@@ -169,7 +176,7 @@ def _heard(message: Json, me: Me) -> bool:
 
 def _addressed(message: Json, channel: str, me: Me) -> Addressed | None:
     """None: said in a channel, outside of any thread, and not to us."""
-    text = message.get("text") or ""
+    text = words_of(message)
     people = markup.people_in(text)
     if is_direct(channel):
         return Addressed.DIRECT
@@ -198,7 +205,7 @@ def _changed(event: Json, channel: str, me: Me, names: Mapping[str, str]) -> Edi
     if (
         before is not None
         and addressed is not Addressed.DIRECT
-        and me.user in markup.people_in(before.get("text") or "")
+        and me.user in markup.people_in(words_of(before))
     ):
         addressed = Addressed.MENTION
     return Edited(key, as_message(told, me, names), addressed or Addressed.THREAD)
@@ -213,9 +220,9 @@ def _seen_to_change(message: Json, before: Json | None) -> bool:
 def _seen(message: Json) -> tuple[object, ...]:
     """What a person sees of a message, without what Slack adds by itself (previews, counts)."""
     files = [
-        file.get("id") for file in message.get("files") or () if file.get("mode") not in UNREADABLE_FILES
+        file.get("id") for file in objects(message.get("files")) if file.get("mode") not in UNREADABLE_FILES
     ]
-    return message.get("text") or "", files, _forwarded(message)
+    return words_of(message), files, _forwarded(message)
 
 
 def _deleted(event: Json, channel: str, me: Me) -> Deleted | None:
@@ -226,19 +233,19 @@ def _deleted(event: Json, channel: str, me: Me) -> Deleted | None:
 
 
 def _text(message: Json, me: Me, names: Mapping[str, str]) -> str:
-    text = markup.readable(message.get("text") or "", me.user, names)
+    text = markup.readable(words_of(message), me.user, names)
     quoted = [f"> {markup.readable(forwarded, '', names)}" for forwarded in _forwarded(message)]
     return "\n".join([text, *quoted]).strip()
 
 
 def _forwarded(message: Json) -> list[str]:
     """Texts of messages that were shared into this one."""
-    shares = (share for share in message.get("attachments") or () if share.get("is_share"))
+    shares = (share for share in objects(message.get("attachments")) if share.get("is_share"))
     return [share.get("text") or share.get("fallback") or "" for share in shares]
 
 
 def _attachments(message: Json, me: Me) -> list[Attachment]:
-    files = (file for file in message.get("files") or () if file.get("mode") not in UNREADABLE_FILES)
+    files = (file for file in objects(message.get("files")) if file.get("mode") not in UNREADABLE_FILES)
     return [
         Attachment(
             name=file.get("name") or file.get("title") or file.get("id", ""),

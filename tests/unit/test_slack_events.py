@@ -209,3 +209,81 @@ def test_a_command_in_a_channel_knows_no_thread() -> None:
     helped = commands.command_order(body | {"text": ""}, ME, "Alice")
     assert helped is not None
     assert helped.words == "help"
+
+
+# Messages without a text, or without an author, of their own.
+
+
+def test_what_only_blocks_say_is_said() -> None:
+    event = said("blocks_without_text")
+    lines = ["compare [this](https://example.com/a?b=1&c=2) with <that> :eyes:", "• one", "• #C02"]
+    assert event.message.text.splitlines() == [*lines, "```", "x = 1", "```", "> said"]
+    assert event.addressed is Addressed.MENTION
+    assert events.unknown_names(payload("blocks_without_text")["event"]) == {"U0ALICE", "U0BOT", "C02"}
+
+
+@pytest.mark.parametrize(
+    ("name", "author", "text"),
+    [
+        ("blocks_of_an_app_without_text", "Deploys", "Deploy 7\n*main* is out\ntook 3 min\nby Bob"),
+        ("attachments_of_an_app_without_text", "Alerts", "Alarm\nDisk full\non db1\nsecond"),
+    ],
+)
+def test_what_apps_say_in_blocks_and_attachments_is_read(name: str, author: str, text: str) -> None:
+    event = said(name, Me("T01", "U0BOT", "B01", frozenset({"B99"})))
+    assert (event.message.author.name, event.message.text) == (author, text)
+    assert event.message.author.kind is Speaker.OTHER_BOT
+
+
+def test_an_edit_of_blocks_alone_is_an_edit() -> None:
+    event = parsed("message_changed_in_its_blocks")
+    assert isinstance(event, Edited)
+    assert event.message.text == "and now?"
+
+
+def test_a_bot_of_which_only_the_name_is_known_has_that() -> None:
+    message = events.as_message(payload("bot_message_with_a_name_only")["event"], ME, NAMES)
+    assert message.author == Author("Nightly", "Nightly", Speaker.OTHER_BOT)
+
+
+def test_a_stranger_has_the_name_that_the_message_tells() -> None:
+    event = said("stranger_with_a_profile")
+    assert event.message.author == Author("U0STRANGER", "Sven")
+    assert (event.key.workspace, event.groups) == ("T01", {"T99"})
+
+
+@pytest.mark.parametrize(
+    "name", ["bot_message_with_a_name_only", "nobodys_message", "message_changed_by_an_app"]
+)
+def test_who_may_not_speak_to_it_is_not_heard(name: str) -> None:
+    assert parsed(name) is None
+
+
+NOISE = """
+    assistant_app_thread bot_add bot_remove channel_archive channel_convert_to_private
+    channel_convert_to_public channel_join channel_leave channel_name channel_posting_permissions
+    channel_purpose channel_topic channel_unarchive document_mention ekm_access_denied group_archive
+    group_join group_leave group_name group_purpose group_topic group_unarchive huddle_thread
+    message_replied pinned_item unpinned_item reminder_add reply_broadcast sh_room_created
+    sh_room_shared tabbed_canvas_updated tombstone something_new
+"""
+
+
+@pytest.mark.parametrize("subtype", NOISE.split())
+def test_what_slack_says_by_itself_is_noise(subtype: str) -> None:
+    event = payload("thread_reply")["event"] | {"subtype": subtype, "text": "<@U0BOT> joined"}
+    assert events.parse(event, ME, NAMES) is None
+
+
+@pytest.mark.parametrize("field", ["text", "blocks", "attachments", "files", "thread_ts", "team", "edited"])
+def test_a_field_that_is_null_is_as_good_as_none(field: str) -> None:
+    event = payload("message_with_mention")["event"]
+    assert isinstance(events.parse(event | {field: None, "channel_type": None}, ME, NAMES), Said | None)
+    direct = payload("direct_message")["event"] | {field: None}
+    assert isinstance(events.parse(direct, ME, NAMES), Said)
+
+
+@pytest.mark.parametrize("junk", [None, [], [None], ["x"], [{}], [{"type": 7}], {"a": 1}, "x"])
+def test_odd_blocks_and_attachments_break_nothing(junk: object) -> None:
+    event = payload("direct_message")["event"] | {"text": "", "blocks": junk, "attachments": junk}
+    assert isinstance(events.parse(event | {"files": junk}, ME, NAMES), Said)
