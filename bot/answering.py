@@ -138,7 +138,7 @@ class Answerer:
         """
         for said in later:
             assert self._handler is not None, "served before the first turn"
-            await self._handler(said)
+            await self._handler(replace(said, read=True))
         return len(later) < self._backfill.most
 
     async def _history(self, turn: Turn, platform: Platform) -> History | None:

@@ -29,6 +29,7 @@ from bot.finding import Shelf
 from bot.forgetting import Forgetting, Retention
 from bot.gate import Gate
 from bot.greeting import greeting
+from bot.lending import KEPT_S, LENT_S, Returning
 from bot.lookups import Lookups
 from bot.observing import Observer
 from bot.ports import HotContext, Platform, Watermarks
@@ -51,6 +52,7 @@ from storage.archive.carrying import Carrying
 from storage.archive.claims import Claimant
 from storage.archive.continuing import Continuations
 from storage.archive.erasures import Erasures
+from storage.archive.lending import Lending
 from storage.archive.passing import PassedOver
 from storage.archive.records import Records
 from storage.archive.stats import read_stats
@@ -199,6 +201,7 @@ class Core(NamedTuple):
     sharing: Sharing
     forgetting: Forgetting
     taking: TakingOut
+    returning: Returning
 
 
 def wire_service(
@@ -212,7 +215,8 @@ def wire_service(
 ) -> Core:
     """The core over these stores and models."""
     claimant = Claimant(secrets.token_hex(8), settings.turns.lease_s)
-    records, turns = Records(database, claimant), Turns(database, claimant)
+    lent_s = LENT_S if settings.archive.mode == "distributed" else None
+    records, turns = Records(database, claimant, lent_s), Turns(database, claimant)
     windows, summaries = Windows(database), Summaries(database)
     personas = {settings.persona: settings.personas[settings.persona], **settings.personas}
     offer = Offer(models=model.names, personas=tuple(personas))
@@ -255,13 +259,15 @@ def wire_service(
         offer=offer,
         observer=observer,
     )
-    return Core(service, runner, keeper, recall, sharing, forgetting, taking)
+    returning = Returning(Lending(database), hot)
+    return Core(service, runner, keeper, recall, sharing, forgetting, taking, returning)
 
 
 def retention(settings: Settings) -> Retention:
     """How long messages are kept."""
-    kept = settings.archive.retention
-    return Retention(kept.default, kept.places)
+    kept, distributed = settings.archive.retention, settings.archive.mode == "distributed"
+    automatic = KEPT_S if distributed else None
+    return Retention(automatic if kept.default == "auto" else kept.default, kept.places)
 
 
 @asynccontextmanager
@@ -412,7 +418,13 @@ async def _open_doors(
     core.service.serve({platform.name: platform for platform in platforms})
     for platform in platforms:
         stack.push_async_callback(platform.close)
-    for work in (core.keeper.renewing(), core.runner.sweeping(), core.forgetting.working()):
+    works = (
+        core.keeper.renewing(),
+        core.runner.sweeping(),
+        core.forgetting.working(),
+        core.returning.working(),
+    )
+    for work in works:
         stack.push_async_callback(_ended, asyncio.create_task(work))
     stack.push_async_callback(core.runner.drain, settings.turns.grace_s)
     for platform in platforms:

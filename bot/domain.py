@@ -89,7 +89,8 @@ class Said:
     """Somebody said something.
 
     `text` of the message is without the mention of the bot. Every delivery of one message
-    (redeliveries, twins, catching up) is turned into the same value, but for `answer` and `again`.
+    (redeliveries, twins, catching up) is turned into the same value, but for
+    `answer`, `again` and `read`.
     """
 
     key: SessionKey
@@ -105,6 +106,8 @@ class Said:
     """What else allow and deny lists may name of the sender and the place: roles, categories."""
     closed: bool = False
     """The thread has readers of its own, not all of its channel (a private thread)."""
+    read: bool = False
+    """We read it on the platform, which did not tell it by itself (yet)."""
     again: bool = False
     """The platform delivers it once more, since nobody acknowledged it before."""
 
@@ -118,6 +121,8 @@ class Edited:
     addressed: Addressed
     """MENTION also where only the text before the edit named the bot."""
     closed: bool = False
+    """As in `Said`."""
+    read: bool = False
     """As in `Said`."""
 
 

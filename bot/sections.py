@@ -6,12 +6,13 @@ Each field's description says what is allowed, and ends up in the sentence about
 import contextlib
 import json
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic_settings import NoDecode
 
 OPENAI_KEY = "OPENAI_API_KEY"
+AUTO: Final = "auto"
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
@@ -50,6 +51,10 @@ def _for_ever(value: object) -> object:
     return None if isinstance(value, str) and value.strip().lower() == "forever" else _seconds(value)
 
 
+def _automatic_age(value: object) -> object:
+    return AUTO if isinstance(value, str) and value.strip().lower() == AUTO else _for_ever(value)
+
+
 def _fenced(value: str, fence: str) -> str:
     return value.rstrip("/") + fence
 
@@ -57,6 +62,9 @@ def _fenced(value: str, fence: str) -> str:
 Seconds = Annotated[float, BeforeValidator(_seconds)]
 Age = Annotated[Annotated[float, Field(ge=3600)] | None, BeforeValidator(_for_ever)]
 """None stands for `forever`."""
+DefaultAge = Annotated[
+    Annotated[float, Field(ge=3600)] | Literal["auto"] | None, BeforeValidator(_automatic_age)
+]
 PlaceName = Annotated[str, StringConstraints(pattern=r"^(slack|discord|web):[^:\s]+(:[^:\s]+)?$")]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 Numbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], NoDecode, BeforeValidator(_listed)]
@@ -128,7 +136,9 @@ class Hot(Section):
 class Retention(Section):
     """How long messages are kept."""
 
-    default: Age = Field(None, description="forever, or a time from 1h, in seconds or like 12h, 90d")
+    default: DefaultAge = Field(
+        AUTO, description="auto, forever, or a time from 1h, in seconds or like 12h, 90d"
+    )
     places: Annotated[dict[PlaceName, Age], NoDecode, BeforeValidator(_mapped)] = Field(
         {}, description="names like slack:T123 or slack:T123:C456, each with forever or a time like 90d"
     )
@@ -143,6 +153,7 @@ class Archive(Section):
         repr=False,
         description="sqlite (a file under data_dir), sqlite:///a/file, or an address like postgresql://...",
     )
+    mode: Literal["internal", "distributed"] = Field("internal", description="internal or distributed")
     retention: Retention = Retention()
 
 

@@ -137,7 +137,14 @@ messages = sa.Table(
     sa.Column("gesture", sa.String, unique=True, comment="the sender's id of the act, with its channel"),
     sa.Column("sent_at", UtcTime, nullable=False),
     sa.Column("edited_at", UtcTime),
+    sa.Column("lent_until", UtcTime, comment="only read, and given back then; null: ours to keep"),
     sa.UniqueConstraint("session_id", "position", name="uq_messages_place"),
+    sa.Index(
+        "ix_messages_lent",
+        "lent_until",
+        sqlite_where=sa.text("lent_until IS NOT NULL"),
+        postgresql_where=sa.text("lent_until IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,  # no id is given out twice: hot windows are kept by it
 )
 

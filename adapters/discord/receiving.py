@@ -115,7 +115,7 @@ class Receiver:
         position = int(payload["id"])
         if self._kept.get(position) is None:
             age = datetime.now(UTC) - events.sent_at(position)
-            await self.take(payload, spot, answer=age < self._answer_within)
+            await self.take(payload, spot, answer=age < self._answer_within, read=True)
 
     async def pass_on(self, event: Event) -> Receipt:
         """Something that was found out by reading. Raises `PlatformUnavailable` once all is over."""
@@ -123,12 +123,12 @@ class Receiver:
             raise PlatformUnavailable("nothing is taken in any more")
         return await self._handler(event)
 
-    async def take(self, payload: Payload, spot: Spot, *, answer: bool = True) -> Receipt:
+    async def take(self, payload: Payload, spot: Spot, *, answer: bool = True, read: bool = False) -> Receipt:
         """One message; returns when it is kept, and `catch_up` then passes it over."""
         said = await self.said(payload, spot)
         if said is None:
             return Receipt.IGNORED
-        said = replace(said, answer=answer)
+        said = replace(said, answer=answer, read=read)
         if self._handler is None:
             raise PlatformUnavailable("nothing is taken in any more")
         if spot.in_thread and spot.guild is not None:

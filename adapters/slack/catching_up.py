@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -303,9 +304,11 @@ class CatchingUp:
         told: list[Event | None] = []
         if position_of(message["ts"]) > since:
             answer = time_of(message["ts"]) >= self._answer_from
-            told.append(events.said(message, channel, installation.me, names, answer=answer))
+            said = events.said(message, channel, installation.me, names, answer=answer)
+            told.append(replace(said, read=True) if said else None)
         if message.get("edited") and _changed(message) > since:
-            told.append(events.edited(message, channel, installation.me, names))
+            edited = events.edited(message, channel, installation.me, names)
+            told.append(replace(edited, read=True) if edited else None)
         return [event for event in told if event is not None]
 
 

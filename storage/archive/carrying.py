@@ -90,7 +90,11 @@ class Carrying:
     async def _entries(self, session: Any) -> AsyncIterator[Entry]:
         prefix = f"{session.platform}:{session.workspace}:{session.channel}:"
         after = NOWHERE
-        query = sa.select(messages).where(messages.c.session_id == session.id)
+        query = sa.select(messages).where(
+            messages.c.session_id == session.id,
+            messages.c.position > session.forgotten_upto,
+            messages.c.lent_until.is_(None),
+        )
         query = query.order_by(messages.c.position).limit(PAGE)
         while True:
             some = query.where(messages.c.position > after)

@@ -1,7 +1,8 @@
 """Recording what was said, edited and deleted: the transaction that everything is decided in."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -24,9 +25,10 @@ from bot.domain import (
 )
 from bot.errors import LeaseLost
 from storage.archive.claims import Ask, Claimant, ask_to_stop, first_claim, take_up
+from storage.archive.lending import keep, our_posts
 from storage.archive.rereading import compare
 from storage.archive.rewriting import remove, rewrite
-from storage.archive.searchable import found_by
+from storage.archive.searchable import found_by, let_find
 from storage.archive.sessions import is_buried, make_session, message_at, unmake_session
 from storage.archive.statements import (
     LOCK_SESSION,
@@ -67,9 +69,17 @@ _NEWEST_POSITION: Final = sa.select(sa.func.max(messages.c.position)).where(
 class Records:
     """What was said, in SQL. One transaction a call; each may be repeated without harm."""
 
-    def __init__(self, database: Database, claimant: Claimant) -> None:
+    def __init__(self, database: Database, claimant: Claimant, lent_s: float | None = None) -> None:
+        """`lent_s`: for how long what was only read is kept; None: like everything else."""
         self._database = database
         self._claimant = claimant
+        self._lent_s = lent_s
+
+    def _until(self, read: bool) -> datetime | None:
+        """Until when something is lent; None: it is ours to keep."""
+        if not read or self._lent_s is None:
+            return None
+        return datetime.now(UTC) + timedelta(seconds=self._lent_s)
 
     async def record(self, said: Said, change: Change | None = None, command: str = "") -> Recorded:
         """Keep what was said, carry out the `change` it commands, and claim its turn if it is owed one.
@@ -79,15 +89,15 @@ class Records:
         Asked a second time for the same message it changes nothing, except that a message which
         was only kept before is taken up now.
         """
-        found = found_by(said.message)
+        found, until = found_by(said.message), self._until(said.read)
         return await self._database.write(
-            lambda c: _record(c, said, found, change or Change(), command, self._claimant)
+            lambda c: _record(c, said, found, change or Change(), command, self._claimant, until)
         )
 
     async def edit(self, edited: Edited) -> bool:
         """Let the archive say what the platform says now; whether anything changed."""
-        found = found_by(edited.message)
-        return await self._database.write(lambda c: rewrite(c, edited, found))
+        found, until = found_by(edited.message), self._until(edited.read)
+        return await self._database.write(lambda c: rewrite(c, edited, found, until))
 
     async def delete(self, deleted: Deleted) -> Removed | None:
         """Remove the message, and let nothing bring it back; None if that changed nothing.
@@ -106,8 +116,8 @@ class Records:
 
         Raises `LeaseLost` when the turn is not ours any more.
         """
-        found = [found_by(message) for message in history.messages]
-        return await self._database.write(lambda c: _add_history(c, turn, history, found))
+        found, until = [found_by(message) for message in history.messages], self._until(read=True)
+        return await self._database.write(lambda c: _add_history(c, turn, history, found, until))
 
     async def change(self, key: SessionKey, change: Change) -> Changed | None:
         """Carry out `change` for a command that is no message; None if there is no such session."""
@@ -115,13 +125,21 @@ class Records:
 
 
 def _record(
-    c: sa.Connection, said: Said, found: Findable, change: Change, command: str, claimant: Claimant
+    c: sa.Connection,
+    said: Said,
+    found: Findable,
+    change: Change,
+    command: str,
+    claimant: Claimant,
+    lent_until: datetime | None,
 ) -> Recorded:
     outright = said.addressed in (Addressed.MENTION, Addressed.DIRECT)
-    session = _lock(c, said, outright)
+    session = _lock(c, said, outright, lent=lent_until is not None)
     if session is None:
         return Recorded(Receipt.IGNORED)
-    added = insert_message(c, session, said.key, said.message, found, said.gesture)
+    added = insert_message(c, session, said.key, said.message, found, said.gesture, lent_until)
+    if not added and lent_until is None and keep(c, session.id, said.message.position):
+        let_find(c, session, said.key, found)
     if not added and not session.version:
         unmake_session(c, session.id)
         return Recorded(Receipt.KEPT)
@@ -165,8 +183,11 @@ def _record(
     )
 
 
-def _lock(c: sa.Connection, said: Said, outright: bool) -> Any:
-    """The session's row, locked; made now if the bot was called outright; else None."""
+def _lock(c: sa.Connection, said: Said, outright: bool, *, lent: bool) -> Any:
+    """The session's row, locked; made now if the bot was called outright; else None.
+
+    What is only `lent` leaves no title.
+    """
     session = LOCK_SESSION_SOON.first(c, key_values(said.key))
     if session is not None or not outright:
         return session
@@ -174,7 +195,8 @@ def _lock(c: sa.Connection, said: Said, outright: bool) -> Any:
     if is_buried(c, said.key, said.message.position):
         return None
     whole = 0 if said.opens_thread else None
-    return make_session(c, said.key, said.message, joined=True, complete_from=whole, closed=said.closed)
+    first = replace(said.message, text="") if lent else said.message
+    return make_session(c, said.key, first, joined=True, complete_from=whole, closed=said.closed)
 
 
 def _state_for(session: Any, change: Change) -> str:
@@ -216,16 +238,24 @@ def _is_there(c: sa.Connection, session_id: int, position: int) -> bool:
     return message_at(c, session_id, position) is not None
 
 
-def _add_history(c: sa.Connection, turn: Turn, history: History, found: Sequence[Findable]) -> int:
+def _add_history(
+    c: sa.Connection,
+    turn: Turn,
+    history: History,
+    found: Sequence[Findable],
+    lent_until: datetime | None,
+) -> int:
     session = c.execute(LOCK_SESSION_BY_ID, {"session": turn.session_id}).one()
     owned = sa.select(turns.c.id).where(
         turns.c.id == turn.id, turns.c.epoch == turn.epoch, turns.c.state == "running"
     )
     if c.execute(owned).first() is None:
         raise LeaseLost("The turn is somebody else's.")
+    ours = our_posts(c, session.id, [message.position for message in history.messages])
     added = sum(
-        insert_message(c, session, turn.key, message, found_of)
+        insert_message(c, session, turn.key, message, found_of, lent_until=lent_until)
         for message, found_of in zip(history.messages, found, strict=True)
+        if message.position not in ours
     )
     oldest = history.messages[0].position if history.messages else min(turn.asked)
     c.execute(

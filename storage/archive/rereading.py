@@ -48,7 +48,8 @@ def compare(c: sa.Connection, reread: Reread, found: Sequence[Findable]) -> bool
     for message, found_by_it in zip(reread.edited, found, strict=True):
         old = kept.get(message.position)
         if old is not None and _is_newer(message, old):
-            replace_text(c, session, reread.key, old, message, found_by_it)
+            lent = old.lent_until is not None
+            replace_text(c, session, reread.key, old, message, found_by_it, lent=lent)
             changed.append(True)
     return any(changed)
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from bot.domain import Addressed, Deleted, Edited, Message, Removed, SessionKey, Speaker
 from storage.archive.claims import stop_unasked
+from storage.archive.lending import keep
 from storage.archive.searchable import found_by, let_find, let_find_no_more
 from storage.archive.sessions import is_buried, make_session, message_at, unmake_session
 from storage.archive.statements import (
@@ -67,8 +68,11 @@ _PARTS_OF_REPLY_AT: Final = (
 )
 
 
-def rewrite(c: sa.Connection, edited: Edited, found: Findable) -> bool:
-    """Let the message read as `edited`; whether that changed anything. One that comes first wins."""
+def rewrite(c: sa.Connection, edited: Edited, found: Findable, lent_until: datetime | None = None) -> bool:
+    """Let the message read as `edited`; whether that changed anything. One that comes first wins.
+
+    `lent_until`: it was only read, and if it comes first, that is for how long it is kept.
+    """
     new = edited.message
     session = c.execute(LOCK_SESSION, key_values(edited.key)).first()
     if session is None:
@@ -77,25 +81,36 @@ def rewrite(c: sa.Connection, edited: Edited, found: Findable) -> bool:
         lock_key(c, edited.key)
         if is_buried(c, edited.key, new.position):
             return False
-        session = make_session(c, edited.key, new, joined=False, complete_from=None, closed=edited.closed)
+        first = new if lent_until is None else replace(new, text="")
+        session = make_session(c, edited.key, first, joined=False, complete_from=None, closed=edited.closed)
     old = message_at(c, session.id, new.position)
     if old is None:
-        added = insert_message(c, session, edited.key, new, found)
+        added = insert_message(c, session, edited.key, new, found, lent_until=lent_until)
         if added:
             _changed_at(c, session.id, new.position, added=1)
         elif not session.version:
             unmake_session(c, session.id)
         return added
+    kept = lent_until is None and keep(c, session.id, new.position)
     if not _supersedes(new, old):
+        if kept:
+            let_find(c, session, edited.key, found_by(message_of(old)))
         return False
-    replace_text(c, session, edited.key, old, new, found)
+    replace_text(c, session, edited.key, old, new, found, lent=not kept and old.lent_until is not None)
     return True
 
 
 def replace_text(
-    c: sa.Connection, session: Any, key: SessionKey, old: Any, new: Message, found: Findable
+    c: sa.Connection,
+    session: Any,
+    key: SessionKey,
+    old: Any,
+    new: Message,
+    found: Findable,
+    *,
+    lent: bool = False,
 ) -> None:
-    """Let the row `old` of `messages` read as `new`, everywhere."""
+    """Let the row `old` of `messages` read as `new`, everywhere. While it is `lent`, no search finds it."""
     c.execute(
         _REWRITE,
         {
@@ -106,7 +121,8 @@ def replace_text(
         },
     )
     let_find_no_more(c, session.id, old)
-    let_find(c, session, key, found)
+    if not lent:
+        let_find(c, session, key, found)
     _changed_at(c, session.id, new.position)
 
 

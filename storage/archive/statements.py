@@ -75,6 +75,7 @@ _MESSAGE_COLUMNS: Final = (
     "gesture",
     "sent_at",
     "edited_at",
+    "lent_until",
 )
 
 _buried = sa.exists().where(
@@ -114,22 +115,30 @@ _INSERT_MESSAGE: Final = OnConflict(
 
 
 def insert_message(
-    c: sa.Connection, session: Any, key: SessionKey, message: Message, found: Findable, gesture: str = ""
+    c: sa.Connection,
+    session: Any,
+    key: SessionKey,
+    message: Message,
+    found: Findable,
+    gesture: str = "",
+    lent_until: datetime | None = None,
 ) -> bool:
     """Archive `message`, let it be found, and void what summaries told of its place; whether it is new.
 
     It is not if it is there already, under this position or gesture, or was deleted or forgotten before
-    it came.
+    it came. One that is only lent (see `lending`) is not found.
     """
     if message.position <= session.forgotten_upto:
         return False
-    inserted = _INSERT_MESSAGE.first(c, _message_values(session.id, key, message, gesture))
+    values = _message_values(session.id, key, message, gesture) | {"lent_until": lent_until}
+    inserted = _INSERT_MESSAGE.first(c, values)
     if inserted is None:
         return False
     if inserted.told:
         place = message.position
         c.execute(VOID_SUMMARIES, {"session": session.id, "place": place, "upto": place})
-    let_find(c, session, key, found)
+    if lent_until is None:
+        let_find(c, session, key, found)
     return True
 
 

@@ -11,7 +11,7 @@ from bot.errors import LeaseLost
 from storage.archive.claims import Claimant, ask_to_stop, claim, claim_waiting
 from storage.archive.erasing import bury
 from storage.archive.searchable import found_by, let_find, let_find_no_more
-from storage.archive.sessions import buried_among
+from storage.archive.sessions import buried_among, message_at
 from storage.archive.standing import Standing
 from storage.archive.statements import (
     LOCK_SESSION,
@@ -348,6 +348,8 @@ def _again(c: sa.Connection, key: SessionKey, asked: int, claimant: Claimant) ->
         return Recorded(Receipt.IGNORED)
     if row.state != Outcome.FAILED.value:
         return Recorded(_UNDER_WAY.get(row.state, Receipt.IGNORED))
+    if message_at(c, session.id, asked) is None:  # deleted meanwhile, or given back
+        return Recorded(Receipt.IGNORED)
     if session.running_turn is None:
         return Recorded(Receipt.ANSWERING, turn=claim(c, session, row, session.version, claimant))
     c.execute(sa.update(turns).where(turns.c.id == row.id).values(state="queued"))

@@ -212,10 +212,11 @@ class Process:
         loader: type[WindowLoader] = WindowLoader,
         now: Callable[[], datetime] = lambda: LONG_AGO,
         backgrounds: Continuations | None = None,
+        lent_s: float | None = None,
     ) -> None:
-        """`now`: by default nothing is ever late."""
+        """`now`: by default nothing is ever late. `lent_s`: in distributed mode."""
         claimant = Claimant(owner, lease_s)
-        self.records, self.turns = Records(database, claimant), MortalTurns(database, claimant)
+        self.records, self.turns = Records(database, claimant, lent_s), MortalTurns(database, claimant)
         self.windows, self.summaries = Windows(database), Summaries(database)
         offer = Offer(models=("held", "other"), personas=("default", "pirate"))
         observer = Unobserved()

@@ -406,7 +406,7 @@ def test_no_secret_is_in_what_settings_print(folder: Path, monkeypatch: pytest.M
 def test_messages_are_kept_for_ever_unless_a_time_is_set(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert load_settings().archive.retention.default is None
+    assert load_settings().archive.retention.default == "auto"
     write(folder, "archive: {retention: {default: 90d, places: {'slack:T1': 1d, 'slack:T1:C1': forever}}}")
     retention = load_settings().archive.retention
     assert (retention.default, retention.places) == (7_776_000, {"slack:T1": 86_400, "slack:T1:C1": None})
