@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import sqlalchemy as sa
 from aiohttp import web
@@ -17,9 +17,7 @@ from adapters.llm.offline import OfflineModel
 from adapters.llm.roster import Roster
 from adapters.llm.tokens import count
 from adapters.metrics import Metrics
-from adapters.web.cast import Cast
 from adapters.web.platform import WebPlatform
-from adapters.web.shelf import CastShelf
 from bot.access import Access, Lists
 from bot.answering import Answerer, Backfill
 from bot.commands import Offer
@@ -34,7 +32,6 @@ from bot.lookups import Lookups
 from bot.observing import Observer
 from bot.ports import HotContext, Platform, Watermarks
 from bot.recall import Recall
-from bot.recall_table import Lookup
 from bot.remembering import ThreadMemory
 from bot.runner import Runner
 from bot.sections import Allowed, ModelEntry
@@ -69,6 +66,9 @@ from storage.limits import RateLimits
 from storage.memo import Memos
 from storage.search.finder import SqlFinder
 from storage.search.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from adapters.slack.install import Installing
 
 
 @runtime_checkable
@@ -271,21 +271,6 @@ def retention(settings: Settings) -> Retention:
 
 
 @asynccontextmanager
-async def open_lookup(settings: Settings) -> AsyncIterator[Lookup]:
-    """The archive, to be looked up by an operator beside a bot that may be running."""
-    prepare_data_folder(settings.data_dir)
-    database = open_database(settings.archive_url)
-    try:
-        await schema.prepare(database)
-        finder = SqlFinder(database)
-        recall = Recall(finder, finder)
-        recall.serve({"web": CastShelf(Cast.of())})
-        yield Lookup(recall, finder.everywhere)
-    finally:
-        await database.close()
-
-
-@asynccontextmanager
 async def open_forgetting(settings: Settings) -> AsyncIterator[Forgetting]:
     """What erases, beside a bot that may be running."""
     async with _beside(settings) as (database, hot):
@@ -352,26 +337,33 @@ def open_platforms(
     return platforms
 
 
-def _slack(settings: Settings, watermarks: Watermarks, core: Core, memos: Memos, gate: Gate) -> Platform:
+def installing(settings: Settings) -> "Installing | None":
+    """How Slack apps are installed into many workspaces; None for the one of the token."""
     from adapters.slack.install import Installing
-    from adapters.slack.platform import SlackPlatform
 
-    secrets, slack = settings.credentials, settings.slack
-    many = slack.mode == "http" and secrets.slack_client_id.get_secret_value()
+    secrets = settings.credentials
+    if settings.slack.mode != "http" or not secrets.slack_client_id.get_secret_value():
+        return None
     address = address_of(sa.make_url(settings.archive_url))
-    installing = Installing(
+    return Installing(
         client_id=secrets.slack_client_id.get_secret_value(),
         client_secret=secrets.slack_client_secret.get_secret_value(),
         encryption_key=secrets.encryption_key.get_secret_value(),
         database_url=address.url.render_as_string(hide_password=False),
         connect_args=address.arguments,
     )
+
+
+def _slack(settings: Settings, watermarks: Watermarks, core: Core, memos: Memos, gate: Gate) -> Platform:
+    from adapters.slack.platform import SlackPlatform
+
+    secrets, slack = settings.credentials, settings.slack
     return SlackPlatform(
         watermarks,
         bot_token=secrets.slack_bot_token.get_secret_value(),
         app_token=secrets.slack_app_token.get_secret_value(),
         signing_secret=secrets.slack_signing_secret.get_secret_value(),
-        installing=installing if many else None,
+        installing=installing(settings),
         mode=slack.mode,
         api_url=slack.api_url,
         recall=core.recall,

@@ -187,9 +187,9 @@ def recall(
 
 
 async def _recall(settings: "Settings", by: "Asker | None", words: str, page: int) -> "Page | str":
-    from bot.bootstrap import open_lookup
+    from bot.beside import open_lookup
 
-    async with open_lookup(settings) as lookup:
+    async with open_lookup(settings, by) as lookup:
         return await lookup.find(by, words, page)
 
 

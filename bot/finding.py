@@ -173,6 +173,8 @@ class Excerpt:
     older: bool
     """There is something before the first of them."""
     newer: bool
+    links: tuple[str, ...] = ()
+    """Where each of them is on its platform; "" where that can't be told."""
 
 
 class Side(NamedTuple):

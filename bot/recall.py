@@ -135,7 +135,10 @@ class Recall:
             return words.NOT_HERE
         readable = await shelf.places(question.by, question.at, self._known)
         places = frozenset(shown_at(readable, question.at))
-        return await self._finder.excerpt(key, side, places, EXCERPT) or words.NOT_THERE
+        part = await self._finder.excerpt(key, side, places, EXCERPT)
+        if part is None:
+            return words.NOT_THERE
+        return replace(part, links=tuple([await shelf.link(key, line.position) for line in part.lines]))
 
 
 def shown_at(readable: Readable, at: SessionKey) -> dict[Place, str]:

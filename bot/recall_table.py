@@ -52,10 +52,12 @@ def show(page: Page, width: int | None) -> None:
     from rich.table import Column, Table
 
     console = Console(width=width)
-    heads = ("where", f"when ({page.zone})", "who", "what was said", "thread")
+    listed = not page.words.strip()
+    told = ("title", "messages") if listed else ("who", "what was said")
+    heads = ("where", f"when ({page.zone})", *told, "link", "thread")
     table = Table(*(Column(head, overflow="fold") for head in heads), show_lines=True)
     for shown in page.found:
-        table.add_row(*_cells(shown, page.zone))
+        table.add_row(*(_of_talk if listed else _cells)(shown, page.zone))
     if page.found:
         console.print(table)
     console.print(page.lead, markup=False, highlight=False)
@@ -78,4 +80,18 @@ def _cells(shown: Shown, zone: str) -> "Iterator[Text]":
     yield Text(moment(line.sent_at, zone))
     yield Text(line.author.name)
     yield said
+    yield Text(shown.link)
     yield Text(f"{shown.hit.talk.key}{others}")
+
+
+def _of_talk(shown: Shown, zone: str) -> "Iterator[Text]":
+    """A conversation in a list of them."""
+    from rich.text import Text
+
+    talk = shown.hit.talk
+    yield Text(shown.where)
+    yield Text(moment(talk.active_at, zone))
+    yield Text(talk.title)
+    yield Text(f"{talk.messages:,}")
+    yield Text(shown.link)
+    yield Text(str(talk.key))

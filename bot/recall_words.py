@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from bot.finding import Hits, Line, Page, Place, Readable, Shown
+from bot.finding import Hits, Line, Page, Place, Readable, Shown, Talk
 from bot.query import Query
 
 NOT_HERE = "I can't look things up on this platform yet."
@@ -90,6 +90,11 @@ def _zone_name(zone: str) -> str:
     return "UTC" if zone == "UTC" else f"your time zone ({zone})"
 
 
+def messages_of(talk: Talk) -> str:
+    """How many messages a conversation has."""
+    return "1 message" if talk.messages == 1 else f"{talk.messages:,} messages"
+
+
 def moment(time: datetime, zone: str) -> str:
     """A time as it is shown."""
     local = time.astimezone(UTC if zone == "UTC" else ZoneInfo(zone))
@@ -109,7 +114,8 @@ def as_text(page: Page) -> str:
         tail = f"There is more: make the question narrower, or use the command.\n{tail}"
     pieces, length = [head], len(head) + len(tail)
     for shown in page.found:
-        piece = "\n".join(_hit_as_text(shown, page.zone))
+        told = _hit_as_text if page.words.strip() else _talk_as_text
+        piece = "\n".join(told(shown, page.zone))
         length += len(piece) + 2
         if length > MOST_CHARACTERS:
             break
@@ -125,6 +131,14 @@ def _hit_as_text(shown: Shown, zone: str) -> Iterator[str]:
     for line, bold in ((hit.before, False), (hit.line, True), (hit.after, False)):
         if line is not None:
             yield f"> {_line_as_text(line, bold)}"
+
+
+def _talk_as_text(shown: Shown, zone: str) -> Iterator[str]:
+    """A conversation in the list of those in which the asker took part."""
+    talk = shown.hit.talk
+    link = f" · [open]({shown.link})" if shown.link else ""
+    yield f"{shown.where} · {moment(talk.active_at, zone)} · {messages_of(talk)}{link}"
+    yield f"> {talk.title or 'A conversation'}"
 
 
 def _line_as_text(line: Line, bold: bool) -> str:

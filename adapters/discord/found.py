@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from bot.finding import Excerpt, Line, Page, Shown, Snippet, Stretch
+from bot.recall_words import messages_of
 from bot.sharing import Quote
 from bot.sharing_words import GO_ON, LEAVE, SHOW, SHOW_IT, Sentence, asks_to_show, shown_by
 
@@ -123,7 +124,7 @@ def _head(number: int, shown: Shown, *, titled: bool) -> str:
     where = f"{plain(shown.where)} · <t:{int(at.timestamp())}:f>"
     parts.append(f"· {where}" if titled else where)
     if titled:
-        parts.append(f"· {talk.messages} {'message' if talk.messages == 1 else 'messages'}")
+        parts.append(f"· {messages_of(talk)}")
     elif shown.hit.others:
         parts.append(f"· {shown.hit.others} more in there")
     if shown.link:
@@ -149,19 +150,24 @@ def page_buttons(page: Page, token: str, positions: Sequence[int]) -> list[Paylo
 
 
 def excerpt_text(excerpt: Excerpt, hit: int, link: str) -> str:
-    """It in one message; the line that was found is bold."""
+    """It in one message, with a link to each as long as that fits; an arrow shows the one that was found.
+
+    `link` is the way to the first of them.
+    """
     sizes = (1_000, 500, 300, *SIZES)
-    return _fitting(_excerpt(excerpt, hit, link, size) for size in sizes)
+    ways = [(size, linked) for linked in (True, False) for size in sizes]
+    return _fitting(_excerpt(excerpt, hit, link, size, linked=linked) for size, linked in ways)
 
 
-def _excerpt(excerpt: Excerpt, hit: int, link: str, size: int) -> Iterator[str]:
+def _excerpt(excerpt: Excerpt, hit: int, link: str, size: int, *, linked: bool) -> Iterator[str]:
     at = excerpt.lines[0].sent_at if excerpt.lines else excerpt.talk.active_at
     opening = f" · [open]({link})" if link else ""
     yield f"**{plain(short(excerpt.talk.title, TITLE))}**"
     yield f"<t:{int(at.timestamp())}:f>{opening}"
     yield ""
-    for line in excerpt.lines:
-        shown = _line(line, size, marked=False)
+    links = excerpt.links if linked and excerpt.links else ("",) * len(excerpt.lines)
+    for line, its in zip(excerpt.lines, links, strict=True):
+        shown = _line(line, size, marked=False, link=its)
         yield f"> ➤ {shown}" if line.position == hit else f"> {shown}"
 
 
@@ -231,11 +237,13 @@ def is_aside(post: Payload) -> bool:
 # Lines.
 
 
-def _line(line: Line, size: int, *, marked: bool) -> str:
+def _line(line: Line, size: int, *, marked: bool, link: str = "") -> str:
     cut = cut_to(line.snippet, size)
     text = "".join(_stretch(stretch, marked) for stretch in cut.stretches)
     before, after = "…" if cut.cut_before else "", "…" if cut.cut_after else ""
-    return f"**{plain(short(line.author.name, NAME))}**: {before}{text}{after}"
+    name = plain(short(line.author.name, NAME))
+    who = f"**[{name}]({link})**" if link else f"**{name}**"
+    return f"{who}: {before}{text}{after}"
 
 
 def _stretch(stretch: Stretch, marked: bool) -> str:

@@ -10,11 +10,10 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import discord
 
-from adapters.discord.client import Gateway
 from adapters.discord.memberships import NOBODY, Memberships
 from adapters.discord.places import DIRECT, PLATFORM, Places
 from adapters.discord.recent import Recent
@@ -48,10 +47,25 @@ class _Found:
     threads_asked: int = 0
 
 
+class Sight(Protocol):
+    """Which guilds are seen as they are now."""
+
+    @property
+    def client(self) -> discord.Client | None:
+        """Holds them."""
+
+    def hears(self, guild: int) -> bool:
+        """What changes in the guild is known."""
+
+    @property
+    def hears_every_shard(self) -> bool:
+        """There are no others."""
+
+
 class DiscordShelf:
     """Implements `bot.finding.Shelf` over what the gateway keeps up to date, and a few calls."""
 
-    def __init__(self, rest: Rest, places: Places, memberships: Memberships, gateway: Gateway) -> None:
+    def __init__(self, rest: Rest, places: Places, memberships: Memberships, gateway: Sight) -> None:
         self._rest = rest
         self._places = places
         self._memberships = memberships

@@ -16,6 +16,7 @@ from adapters.slack.methods import RECALL_COMMAND
 from adapters.slack.picks import PREFIX, Asked, Pick, button, page_value, read_value
 from bot.commands import recalled
 from bot.finding import Bookmark, Excerpt, Line, Page, Question, Shown, Side
+from bot.recall_words import messages_of
 
 READ_HERE, EARLIER, LATER, BACK = "Read here", "Previous", "Next", "Back to what was found"
 OLDER, NEWER = "What came before", "What came after"
@@ -66,7 +67,11 @@ def excerpt_message(excerpt: Excerpt, pick: Pick) -> dict[str, Any]:
         f"{'direct messages' if is_direct(excerpt.talk.key.channel) else f'<#{excerpt.talk.key.channel}>'}"
     )
     found = pick.side.position if pick.side and not pick.side.step else None
-    lines = [_quote([line], excerpt_length=EXCERPT_LINE, marked=found) for line in excerpt.lines]
+    links = excerpt.links or ("",) * len(excerpt.lines)
+    lines = [
+        _quote([line], excerpt_length=EXCERPT_LINE, marked=found, link=link)
+        for line, link in zip(excerpt.lines, links, strict=True)
+    ]
     blocks: Blocks = [_section(excerpt.talk.title or "A conversation"), _context(where), *lines]
     buttons = []
     if excerpt.older and excerpt.lines:
@@ -98,7 +103,9 @@ def _as_text(page: Page) -> Iterator[str]:
 
 def _hit(shown: Shown, asked: Asked, number: int) -> Blocks:
     hit = shown.hit
-    more = f" · {hit.others} more in there" if hit.others else ""
+    listed = not asked.words.strip()
+    more = f" · {hit.others} more in there" if hit.others and not listed else ""
+    size = f" · {messages_of(hit.talk)}" if listed else ""
     title = hit.talk.title or "A conversation"
     name: dict[str, Any] = {"type": "text", "text": defused(title), "style": {"bold": True}}
     if shown.link:
@@ -109,7 +116,10 @@ def _hit(shown: Shown, asked: Asked, number: int) -> Blocks:
     return [
         {"type": "divider"},
         {"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": [name]}]},
-        _context(f"{plain(shown.where, 200)} · {moment(hit.line.sent_at)}{more}"),
+        _context(
+            f"{plain(shown.where, 200)} · "
+            f"{moment(hit.talk.active_at if listed else hit.line.sent_at)}{size}{more}"
+        ),
         _quote(lines, marked=hit.line.position),
         *_actions(
             iter(
@@ -135,19 +145,22 @@ def quote_of(line: Line, most: int) -> dict[str, Any]:
     return _quote([line], marked=None, excerpt_length=most)
 
 
-def _quote(lines: Sequence[Line], *, marked: int | None, excerpt_length: int | None = None) -> dict[str, Any]:
+def _quote(
+    lines: Sequence[Line], *, marked: int | None, excerpt_length: int | None = None, link: str = ""
+) -> dict[str, Any]:
     elements: list[dict[str, Any]] = []
     for line in lines:
         if elements:
             elements.append({"type": "text", "text": "\n"})
-        elements += _line(line, marked=line.position == marked, most=excerpt_length)
+        elements += _line(line, marked=line.position == marked, most=excerpt_length, link=link)
     return {"type": "rich_text", "elements": [{"type": "rich_text_quote", "elements": elements}]}
 
 
-def _line(line: Line, *, marked: bool, most: int | None) -> Iterator[dict[str, Any]]:
+def _line(line: Line, *, marked: bool, most: int | None, link: str = "") -> Iterator[dict[str, Any]]:
     start, end = "…" if line.snippet.cut_before else "", "…" if line.snippet.cut_after else ""
     style = {"bold": True} if marked and most else {"italic": True}
-    yield {"type": "text", "text": defused(f"{line.author.name}: {start}"), "style": style}
+    who: dict[str, Any] = {"type": "text", "text": defused(f"{line.author.name}: {start}"), "style": style}
+    yield who | {"type": "link", "url": link} if link else who
     left = most or len(line.snippet.text)
     for stretch in line.snippet.stretches:
         text, left = stretch.text[:left], max(0, left - len(stretch.text))

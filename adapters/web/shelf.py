@@ -65,6 +65,7 @@ def _shown_hit(shown: Shown) -> Json:
         "title": hit.talk.title,
         "messages": hit.talk.messages,
         "others": hit.others,
+        "active": Room.stamp_of(hit.talk.active_at),
         "link": shown.link,
         "for_all": shown.for_all,
         "channel": hit.talk.key.channel,
@@ -78,7 +79,10 @@ def shown_excerpt(excerpt: Excerpt, position: int) -> Json:
     """A part of a conversation as JSON; the message at `position` is the one that was found."""
     return {
         "title": excerpt.talk.title,
-        "lines": [shown_line(line, is_hit=line.position == position) for line in excerpt.lines],
+        "lines": [
+            shown_line(line, is_hit=line.position == position) | {"link": link}
+            for line, link in zip(excerpt.lines, excerpt.links, strict=True)
+        ],
         "older": excerpt.older,
         "newer": excerpt.newer,
     }

@@ -211,7 +211,9 @@ def test_an_operator_looks_the_archive_up_as_somebody_or_in_everything(folder: P
     assert "the albatross flies low" in as_joe.stdout
     assert "secret" not in threadfly("recall", "--as", "web:playground:joe", "albatross").stdout
     assert "secret" in threadfly("recall", "--as", "web:playground:mei", "albatross").stdout
-    assert "2 conversations in the archive" in threadfly("recall", "--all").stdout
+    listed = threadfly("recall", "--all").stdout
+    assert "2 conversations in the archive" in listed
+    assert ("title" in listed, "web:playground:general:1000000" in listed) == (True, True)
 
 
 async def _talked(folder: Path) -> None:
@@ -234,7 +236,9 @@ async def _talked(folder: Path) -> None:
         ((), "choose one"),
         (("--all", "--as", "web:playground:ann"), "choose one"),
         (("--as", "ann"), "three parts"),
-        (("--as", "slack:T1:U1", "tea"), "this platform"),
+        (("--as", "slack:T1:U1", "tea"), "Slack is off: set SLACK_BOT_TOKEN"),
+        (("--as", "discord:1:2", "tea"), "Discord is off: set DISCORD_TOKEN"),
+        (("--as", "matrix:T1:U1", "tea"), "no platform called 'matrix'"),
         (("--all", "before:whenever"), "before:whenever"),
     ],
 )

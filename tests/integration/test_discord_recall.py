@@ -1,5 +1,6 @@
 """Recall on Discord, through its front doors: the command, its buttons, and words after a mention."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,7 +166,7 @@ async def test_pages_are_leafed_through_and_one_reads_on_around_a_hit(world: Wor
     found = world.fake.answer(first)
     number = next(n for n in range(1, 6) if "number 6" in found.split(f"**{n}.**")[1].split("\n\n")[0])
     excerpt = await world.press(world.ann, again, f"Read {number}")
-    assert "➤ **Ann**: apple number 6" in world.fake.answer(excerpt)
+    assert re.search(r"➤ \*\*\[Ann\]\(https://\S+\)\*\*: apple number 6", world.fake.answer(excerpt))
     assert world.labels(excerpt) == ["Back to what was found", "Newer"]
     newer = await world.press(world.ann, excerpt, "Newer")
     assert "more 11" in world.fake.answer(newer)
@@ -254,7 +255,7 @@ async def test_asked_with_a_mention_it_answers_by_direct_message(world: World) -
     assert "the **login** page is blue" in post["embeds"][0]["description"]
     pressed = fake.press(world.ben, dm, int(post["id"]), "Read 1")
     await fake.wait(lambda: fake.answer(pressed))
-    assert "➤ **Ann**: the login page is blue" in fake.answer(pressed)
+    assert re.search(rf"➤ \*\*\[Ann\]\(\S+/{thread}\)\*\*: the login page is blue", fake.answer(pressed))
     assert len(fake.messages(thread, by_bot=True)) == 1
 
 

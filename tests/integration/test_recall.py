@@ -344,3 +344,19 @@ async def test_as_a_text_a_page_fits_into_one_post(world: World) -> None:
     text = as_text(await world.page("tea"))
     assert len(text) < 2_000
     assert "There is more" in text
+
+
+async def test_recall_alone_as_a_text_lists_title_place_time_size_and_link(world: World) -> None:
+    await world.say("about the login page")
+    said = await world.say("and more")
+    lines = as_text(await world.page("")).splitlines()
+    assert lines[2].startswith("#general · ")
+    assert lines[2].endswith(f" · 2 messages · [open](link:general/1/{said.message.position})")
+    assert lines[3] == "> about the login page"
+
+
+async def test_what_is_read_around_a_hit_says_where_each_message_is(world: World) -> None:
+    said = [await world.say(text) for text in ("one", "two")]
+    part = await world.recall.look(Question(ANN, key(), ""), key(), Side(said[0].message.position))
+    assert isinstance(part, Excerpt)
+    assert part.links == tuple(f"link:general/1/{each.message.position}" for each in said)

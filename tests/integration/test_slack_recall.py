@@ -285,3 +285,21 @@ async def _refused(slack: FakeSlack, database: Database) -> None:
         await world.say("a lion")
         assert "lion" not in str(await world.ask("lion"))
         assert bold(await world.ask("lion", user=BOB)) == ["lion"]
+
+
+async def test_each_message_that_one_reads_around_a_hit_leads_to_its_place(world: World) -> None:
+    said = [await world.say(text) for text in ("a tiger", "a lion", "a zebra")]
+    around = await world.press(await world.ask("lion"), "read_0")
+    quotes = [p for b in around["blocks"] if b["type"] == "rich_text" for p in b["elements"]]
+    led = [e["url"] for p in quotes for e in p["elements"] if e["type"] == "link"]
+    assert [f"/p{position}?" in url for position, url in zip(said, led, strict=True)] == [True] * 3
+
+
+async def test_recall_alone_lists_title_place_size_and_link(world: World) -> None:
+    position = await world.say("a lion came")
+    await world.say("and went")
+    answer = await world.ask("")
+    assert "a lion came" in read(answer)
+    assert "2 messages" in read(answer)
+    assert "#general" in read(answer)
+    assert f"p{position + SECOND}" in links(answer)[0]

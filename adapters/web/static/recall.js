@@ -27,13 +27,14 @@ export class Found {
   hit(hit) {
     const [line] = hit.lines.filter((each) => each.hit);
     const size = hit.messages === 1 ? "1 message" : `${hit.messages} messages`;
-    const others = hit.others ? ` · ${hit.others} more fit` : "";
+    const at = this.found.words.trim() ? line.at : hit.active;
+    const others = hit.others && this.found.words.trim() ? ` · ${hit.others} more fit` : "";
     const aside = h("div", { class: "aside", role: "status" });
     return h(
       "li", { class: "hit" },
       h("header", {},
         h("a", { href: hit.link, class: "hit-title" }, hit.title || "A conversation"),
-        h("span", {}, `${hit.where} · ${dayOf(line.at)}, ${clock(line.at)} · ${size}${others}`)),
+        h("span", {}, `${hit.where} · ${dayOf(at)}, ${clock(at)} · ${size}${others}`)),
       this.lines(hit.lines),
       h("div", { class: "hit-actions" },
         h("button", { type: "button", class: "soft", onclick: () => this.open(hit, hit.position, 0) }, "Read here"),
@@ -82,7 +83,7 @@ export class Found {
     return h("ol", { class: "lines" }, lines.map((line) => h(
       "li", { class: line.hit ? "line is-hit" : "line" },
       avatar(line.author, this.room),
-      h("div", {}, h("strong", {}, line.name), " ", h("time", {}, clock(line.at)),
+      h("div", {}, h("strong", {}, line.name), " ", when(line),
         h("p", {}, line.cut_before && "… ", line.pieces.map(([text, marked]) => (marked ? h("mark", {}, text) : text)), line.cut_after && " …")),
     )));
   }
@@ -133,6 +134,12 @@ export class Found {
       this.sorry.textContent = error.message;
     }
   }
+}
+
+/** When it was said, as the way to the message where that is known. */
+function when(line) {
+  const time = h("time", {}, clock(line.at));
+  return line.link ? h("a", { href: line.link, title: "Go to the message" }, time) : time;
 }
 
 function about(hit, position = hit.position) {

@@ -106,6 +106,7 @@ class Rest:
             ("GET", base + "/users/{user}", "GET user", self.get_user),
             ("POST", base + "/attachments/refresh-urls", "POST refresh", self.refresh),
             ("GET", base + "/guilds/{guild}", "GET guild", self.get_guild),
+            ("GET", base + "/guilds/{guild}/channels", "GET guild channels", self.guild_channels),
             ("GET", base + "/guilds/{guild}/threads/active", "GET active", self.active_threads),
             ("GET", base + "/guilds/{guild}/members/{user}", "GET member", self.get_member),
             ("GET", channel, "GET channel", self.get_channel),
@@ -279,6 +280,15 @@ class Rest:
         return user.payload()
 
     async def get_guild(self, request: web.Request) -> Payload:
+        only_gateway = {"members", "threads", "presences", "voice_states", "stage_instances", "joined_at"}
+        left_out = only_gateway | {"channels"}
+        return {name: value for name, value in self._guild(request).items() if name not in left_out}
+
+    async def guild_channels(self, request: web.Request) -> list[Payload]:
+        """Every channel, threads not included, whether the bot sees it or not."""
+        return list(self._guild(request)["channels"])
+
+    def _guild(self, request: web.Request) -> Payload:
         guild = int(request.match_info["guild"])
         if guild not in self.world.guilds:
             raise Refused(404, 10004, "Unknown Guild")

@@ -1,0 +1,82 @@
+"""What an operator looks up beside a bot that may be running: the archive, and who may read what of it."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+
+from bot.bootstrap import installing
+from bot.datafolder import prepare_data_folder
+from bot.errors import ThreadflyError
+from bot.finding import Shelf
+from bot.recall import Recall
+from bot.recall_table import Asker, Lookup
+from bot.settings import Settings
+from storage import schema
+from storage.database import open_database
+from storage.search.finder import SqlFinder
+
+OFF = "{name} is off: set {variable}, with which I ask it what somebody may read there."
+UNKNOWN = "There is no platform called {name}: take slack, discord or web."
+
+
+@asynccontextmanager
+async def open_lookup(settings: Settings, by: Asker | None) -> AsyncIterator[Lookup]:
+    """The archive, to be looked up as `by`; None: in everything. Of a platform nothing is taken in.
+
+    Raises `ThreadflyError` where the platform is off or can't be asked.
+    """
+    prepare_data_folder(settings.data_dir)
+    async with AsyncExitStack() as stack:
+        database = open_database(settings.archive_url)
+        stack.push_async_callback(database.close)
+        await schema.prepare(database)
+        finder = SqlFinder(database)
+        recall = Recall(finder, finder)
+        if by is not None:
+            recall.serve({by.platform: await stack.enter_async_context(_shelf(settings, by))})
+        yield Lookup(recall, finder.everywhere)
+
+
+def _shelf(settings: Settings, by: Asker) -> AbstractAsyncContextManager[Shelf]:
+    match by.platform:
+        case "web":
+            return _playground()
+        case "slack":
+            if not settings.slack_on:
+                raise ThreadflyError(OFF.format(name="Slack", variable="SLACK_BOT_TOKEN"))
+            return _slack(settings, by.workspace)
+        case "discord":
+            if not settings.discord_on:
+                raise ThreadflyError(OFF.format(name="Discord", variable="DISCORD_TOKEN"))
+            if not by.user.isdecimal():
+                raise ThreadflyError(f"A Discord user is named by a number, and not {by.user!r}.")
+            return _discord(settings, by.workspace)
+    raise ThreadflyError(UNKNOWN.format(name=repr(by.platform)))
+
+
+@asynccontextmanager
+async def _playground() -> AsyncIterator[Shelf]:
+    from adapters.web.cast import Cast
+    from adapters.web.shelf import CastShelf
+
+    yield CastShelf(Cast.of())
+
+
+def _slack(settings: Settings, workspace: str) -> AbstractAsyncContextManager[Shelf]:
+    from adapters.slack.beside import shelf_of
+
+    return shelf_of(
+        workspace,
+        api_url=settings.slack.api_url,
+        bot_token=settings.credentials.slack_bot_token.get_secret_value(),
+        installing=installing(settings),
+    )
+
+
+def _discord(settings: Settings, workspace: str) -> AbstractAsyncContextManager[Shelf]:
+    from adapters.discord.beside import shelf_of
+
+    return shelf_of(
+        workspace,
+        api_url=settings.discord.api_url,
+        token=settings.credentials.discord_token.get_secret_value(),
+    )
