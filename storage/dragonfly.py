@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from ssl import SSLError
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,7 +22,15 @@ from redis.asyncio import ConnectionPool, RedisCluster
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ClusterError, MasterDownError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    ClusterError,
+    MasterDownError,
+    NoPermissionError,
+    NoScriptError,
+    RedisError,
+    ResponseError,
+)
 
 from bot.errors import SettingsError
 from storage.breaker import Breaker
@@ -99,12 +108,12 @@ class Dragonfly:
                 self._redis = _cluster(plain_url, connections, timeout_s)
                 self._limit_s = 2 * timeout_s
             else:
-                self._redis = _node(plain_url, timeout_s)
+                self._redis = _node(asked, timeout_s)
                 self._limit_s = timeout_s
         except (ValueError, TypeError, RedisError):
             raise SettingsError(
                 f"hot.url: {self.name} can't be used. Allowed are redis://, rediss://, unix:///path "
-                "and, for a cluster, redis+cluster:// and rediss+cluster://."
+                "and, for a cluster, redis+cluster:// and rediss+cluster://; behind a ? what redis-py knows."
             ) from None
         self._room = asyncio.Semaphore(connections)
 
@@ -156,10 +165,7 @@ class Dragonfly:
         try:
             await self._send(("PING",))
         except Exception as error:  # noqa: BLE001 -- every failure is the answer
-            return (
-                f"The hot context at {self.name} does not answer ({type(error).__name__}): "
-                "start the server or change hot.url. Until then windows come from the archive."
-            )
+            return f"The hot context at {self.name} {_why(error)}. Until then windows come from the archive."
         return ""
 
     def ailing(self) -> str:
@@ -229,13 +235,17 @@ async def _close_idle(connections: Connections, before: asyncio.Task[None] | Non
         await connections.close_idle()
 
 
-def _node(url: str, timeout_s: float) -> Connections:
-    pool = ConnectionPool.from_url(
-        url,
-        socket_timeout=None,
-        socket_connect_timeout=timeout_s,
+def _node(asked: dict[str, Any], timeout_s: float) -> Connections:
+    """Connections to the server that a URL's options name. What it can't take is refused at once."""
+    options = {
+        "socket_timeout": None,
+        "socket_connect_timeout": timeout_s,
         **_OPTIONS,
-    )
+        **asked,
+        "decode_responses": False,  # windows are bytes, whatever other users of the URL want
+    }
+    pool = ConnectionPool(**options)
+    pool.make_connection()  # type: ignore[no-untyped-call]  # nothing is sent yet
     return Connections(pool)
 
 
@@ -249,6 +259,21 @@ def _cluster(url: str, connections: int, timeout_s: float) -> RedisCluster:
         retry=Retry(NoBackoff(), 0),
         **_OPTIONS,
     )
+
+
+def _why(error: Exception) -> str:
+    """What is wrong, and what to do. Some connections wrap what they met in an error of their own."""
+    cause = error.__cause__ or error.__context__ or error
+    if isinstance(cause, AuthenticationError | NoPermissionError):
+        return "does not let us in: check the name and password in hot.url"
+    if isinstance(cause, SSLError):
+        return (
+            "could not be spoken to with TLS: name its authority by ?ssl_ca_certs=/path in hot.url, "
+            "or trust any by ?ssl_cert_reqs=none"
+        )
+    if isinstance(cause, ResponseError):
+        return f"refuses us ({type(cause).__name__}): check hot.url, and the number of the database in it"
+    return f"does not answer ({type(error).__name__}): start the server or change hot.url"
 
 
 def _without_secrets(url: str) -> str:

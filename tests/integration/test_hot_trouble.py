@@ -318,3 +318,32 @@ async def test_away_is_the_only_error_of_a_command(hot: DragonflyContext, server
     with pytest.raises(Away):
         await dragonfly.command("PING")
     await dragonfly.aclose()
+
+
+@pytest.mark.parametrize(
+    "options", ["decode_responses=true", "protocol=3", "db=0", "health_check_interval=5"]
+)
+async def test_what_a_url_asks_for_besides_does_no_harm(embedded_url: str, options: str) -> None:
+    context = DragonflyContext(Dragonfly(f"{embedded_url}?{options}"), new_archive_id())
+    try:
+        await context.seed(SESSION, WINDOW)
+        assert (await context.look(SESSION, 3)).window == WINDOW
+    finally:
+        await context.aclose()
+
+
+def test_what_no_server_can_be_asked_is_refused_at_the_start() -> None:
+    with pytest.raises(SettingsError, match=r"hot\.url.*behind a \?"):
+        Dragonfly("redis://127.0.0.1:1/0?nonsense=1")
+
+
+@pytest.mark.parametrize(
+    ("url", "what_to_do"),
+    [("{}?password=wrong", "check the name and password"), ("{}?db=9", "number of the database")],
+)
+async def test_operators_hear_what_to_change(embedded_url: str, url: str, what_to_do: str) -> None:
+    dragonfly = Dragonfly(url.format(embedded_url))
+    try:
+        assert what_to_do in await dragonfly.ping()
+    finally:
+        await dragonfly.aclose()
