@@ -7,8 +7,17 @@ import contextlib
 import json
 import re
 from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+)
 from pydantic_settings import NoDecode
 
 OPENAI_KEY = "OPENAI_API_KEY"
@@ -144,12 +153,18 @@ class Retention(Section):
     )
 
 
+def _with_a_port(url: str) -> str:
+    """`url`, if what stands where its port belongs is one. Raises `ValueError`."""
+    _ = urlsplit(url).port
+    return url
+
+
 class Archive(Section):
     """Where every message is kept."""
 
-    url: str = Field(
+    url: Annotated[str, AfterValidator(_with_a_port)] = Field(
         "sqlite",
-        pattern=r"^(sqlite|sqlite(\+aiosqlite)?:///\S.*|postgres(ql)?(\+asyncpg)?://\S*)$",
+        pattern=r"^(sqlite|sqlite(\+\w+)?:///\S.*|postgres(ql)?(\+\w+)?://\S*)$",
         repr=False,
         description="sqlite (a file under data_dir), sqlite:///a/file, or an address like postgresql://...",
     )

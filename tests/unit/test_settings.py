@@ -154,6 +154,7 @@ WRONG = {
     "hot: {url: mysql://h}": "hot.url is 'mysql://h'; allowed: embedded, none, or",
     "hot: {url: 'mysql://u:sesame@h'}": "hot.url is 'mysql://u:***@h'; allowed",
     "archive: {url: x.db}": "archive.url is 'x.db'; allowed: sqlite",
+    "archive: {url: 'postgresql://h:port/x'}": "archive.url is 'postgresql://h:port/x'; allowed: sqlite",
     "llm: {models: [{name: a}, {nam: b}]}": "llm.models.1.name is missing; allowed: a word",
     "llm: {models: [{name: a, timeout: x}]}": "llm.models.0.timeout is 'x'; allowed: a time",
     "llm: {models: [{name: a, price: {prompt: x}}]}": "llm.models.0.price.prompt is 'x'; allowed: a price",
@@ -382,6 +383,7 @@ class TestModels:
         ("sqlite+aiosqlite:///t.db", "sqlite+aiosqlite:///t.db"),
         ("postgresql://h/d?host=/s", "postgresql+asyncpg://h/d?host=/s"),
         ("postgres://h/d", "postgresql+asyncpg://h/d"),
+        ("postgresql+psycopg://h/d", "postgresql+asyncpg://h/d"),
         ("postgresql+asyncpg://h/d", "postgresql+asyncpg://h/d"),
     ],
 )
