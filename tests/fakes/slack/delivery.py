@@ -62,13 +62,16 @@ class Deliveries:
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
 
-    def send(self, kind: str, payload: Json) -> Delivered:
-        """Begin to deliver; `kind` is the envelope's type (`events_api`, `interactive`, `slash_commands`)."""
+    def send(self, kind: str, payload: Json, *, retry: int = 0) -> Delivered:
+        """Begin to deliver; `kind` is the envelope's type (`events_api`, `interactive`, `slash_commands`).
+
+        `retry`: the number of the first attempt that comes; those before it were lost on the way.
+        """
         delivered = Delivered(kind, payload)
         self.log.append(delivered)
         copies = self.random.randint(*self.copies) if kind == "events_api" else 1
         for copy in range(copies):
-            self.start(self._deliver(delivered, copy))
+            self.start(self._deliver(delivered, retry + copy))
         return delivered
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:

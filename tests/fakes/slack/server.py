@@ -157,7 +157,9 @@ class FakeSlack:
             self.announce(message, channel=channel, team=team)
         return str(message["ts"])
 
-    def announce(self, message: Json, *, channel: str = CHANNEL, team: str = TEAM) -> list[Delivered]:
+    def announce(
+        self, message: Json, *, channel: str = CHANNEL, team: str = TEAM, retry: int = 0
+    ) -> list[Delivered]:
         """Send the events of a message: two for a mention, in either order."""
         home = self.teams[team]
         where = home.channels[channel]
@@ -176,9 +178,9 @@ class FakeSlack:
             }
             events = [event, twin] if self.twins else [event]
         self.deliveries.random.shuffle(events)
-        return [self.event(e, team=team) for e in events]
+        return [self.event(e, team=team, retry=retry) for e in events]
 
-    def event(self, event: Json, *, team: str = TEAM, **outer: Any) -> Delivered:
+    def event(self, event: Json, *, team: str = TEAM, retry: int = 0, **outer: Any) -> Delivered:
         """Deliver one event in its wrapping."""
         home = self.teams[team]
         payload: Json = {
@@ -203,7 +205,7 @@ class FakeSlack:
             "is_ext_shared_channel": False,
             "event_context": new_id("4-"),
         } | outer
-        return self.deliveries.send("events_api", payload)
+        return self.deliveries.send("events_api", payload, retry=retry)
 
     def edit(
         self, ts: str, text: str, *, channel: str = CHANNEL, team: str = TEAM, deliver: bool = True
