@@ -25,6 +25,14 @@ class Showing(StrEnum):
     """The last post of an answer that failed: Try again."""
 
 
+class Work(StrEnum):
+    """What the bot does while there is no text yet."""
+
+    THINKING = "thinking"
+    SEARCHING = "searching"
+    """It looks through what was said."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What one platform takes."""
@@ -77,5 +85,5 @@ class Posts(Protocol):
         Posts that name another turn or part than this reply's are left out where the platform tells.
         """
 
-    async def working(self) -> None:
-        """Show that the bot is at work; called again every few seconds. Never raises."""
+    async def working(self, work: Work) -> None:
+        """Show that the bot is at work, if it can at what; called again every few seconds. Never raises."""

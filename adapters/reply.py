@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from adapters.layout import Layout, Sheet
 from adapters.pacing import Pace
-from adapters.posts import Posts, Throttled
+from adapters.posts import Posts, Throttled, Work
 from adapters.written import Written
 from bot.domain import Answer, Outcome, Part
 from bot.errors import LeaseLost, PlatformForbidden, PlatformUnavailable, StoreError
@@ -59,6 +59,7 @@ class PacedReply:
         self._news = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
         self._sign: asyncio.Task[None] | None = None
+        self._work = Work.THINKING
         self._calling = False
         self._signing = False
         self._ending = False
@@ -67,7 +68,16 @@ class PacedReply:
 
     async def open(self) -> None:
         """Show that the bot works on it, until the first post."""
-        self._sign = asyncio.create_task(self._show_work())
+        self._sign = asyncio.create_task(self._show_work(WORKING_AFTER_S))
+
+    async def searching(self) -> None:
+        self._raise_if_lost()
+        self._work = Work.SEARCHING
+        if self._ending or self._signing:  # a sign under way is followed by the other one
+            return
+        if self._sign is not None:
+            self._sign.cancel()
+        self._sign = asyncio.create_task(self._show_work(0))
 
     async def show(self, text: str) -> None:
         self._raise_if_lost()
@@ -223,13 +233,16 @@ class PacedReply:
                 return await self._complete(answer)
         return written.parts(sheets)
 
-    async def _show_work(self) -> None:
-        await self._pace.sleep(WORKING_AFTER_S)
+    async def _show_work(self, after_s: float) -> None:
+        if after_s:
+            await self._pace.sleep(after_s)
         while not self._written.any and not self._ending:
+            work = self._work
             self._signing = True
-            await self._posts.working()
+            await self._posts.working(work)
             self._signing = False
-            await self._pace.sleep(WORKING_EVERY_S)
+            if work is self._work:
+                await self._pace.sleep(WORKING_EVERY_S)
 
     @contextlib.contextmanager
     def _call(self) -> Iterator[None]:

@@ -6,8 +6,10 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 
 from bot import prompt, words
+from bot.asking import Asking, Build
 from bot.cleaning import clean, clean_message
 from bot.commands import Offer, parse
 from bot.domain import (
@@ -19,15 +21,17 @@ from bot.domain import (
     Message,
     Outcome,
     Prompt,
+    PromptMessage,
     Restart,
     Said,
+    Tool,
     Turn,
     Usage,
     Window,
 )
 from bot.errors import ModelError, PlatformError
 from bot.files import take
-from bot.ports import BackgroundStore, Handler, Model, Platform, RecordStore, Reply, SummaryStore
+from bot.ports import BackgroundStore, Handler, Platform, RecordStore, Reply, SummaryStore
 from bot.prompt import Count
 from bot.turns import Held
 from bot.windows import WindowLoader
@@ -74,7 +78,7 @@ class Answerer:
         windows: WindowLoader,
         summaries: SummaryStore,
         backgrounds: BackgroundStore,
-        model: Model,
+        asking: Asking,
         count: Count,
         personas: Mapping[str, str],
         offer: Offer,
@@ -84,7 +88,7 @@ class Answerer:
         self._windows = windows
         self._summaries = summaries
         self._backgrounds = backgrounds
-        self._model = model
+        self._asking = asking
         self._count = count
         self._personas = personas
         self._offer = offer
@@ -157,11 +161,12 @@ class Answerer:
     async def _ask(self, held: Held, platform: Platform, reply: Reply, window: Window, lead: str) -> Composed:
         """Ask the model; its answer comes after `lead`."""
         turn = held.turn
-        card = self._model.card(turn.settings.model)
+        card = self._asking.card(turn.settings.model)
         blocks = await self._blocks(turn, window)
         background = await self._background(turn)
         files = await take(platform, window.messages, turn.asked, card.sees)
-        shown = prompt.build(
+        base = partial(
+            prompt.build,
             persona=self._personas.get(turn.settings.persona) or self._personas[self._offer.personas[0]],
             window=window,
             asked=turn.asked,
@@ -171,20 +176,27 @@ class Answerer:
             count=self._count,
             background=background,
         )
+        shown = base(tools=self._asking.tools(turn.key, card))
+
+        def build(tools: Sequence[Tool], looked_up: Sequence[PromptMessage]) -> Prompt:
+            nonlocal shown
+            shown = base(tools=tools, looked_up=looked_up)
+            return shown
+
         if held.stopped:
             composed = _Talk(lead).ended(Outcome.STOPPED, words.STOPPED)
         else:
-            composed = await self._stream(held, reply, shown, lead)
-        partial = shown.left_out > 0 or not window.whole
+            composed = await self._stream(held, reply, shown, build, lead)
+        is_cut = shown.left_out > 0 or not window.whole
         notes = [
             words.left_out(shown.shown, max(turn.settings.messages, len(window.messages)), bool(blocks))
-            if partial
+            if is_cut
             else "",
             words.untaken(list(files.untaken)) if files.untaken else "",
             composed.answer.note,
         ]
         answer = replace(composed.answer, note=" ".join(filter(None, notes)))
-        return replace(composed, answer=answer, first_shown=shown.first if partial else 0)
+        return replace(composed, answer=answer, first_shown=shown.first if is_cut else 0)
 
     async def _blocks(self, turn: Turn, window: Window) -> tuple[Block, ...]:
         """The summaries of what is older than the window, or than what of it fitted last time."""
@@ -197,14 +209,14 @@ class Answerer:
         continued = turn.settings.continues
         return await self._backgrounds.background(continued, MOST_BEFORE) if continued else None
 
-    async def _stream(self, held: Held, reply: Reply, shown: Prompt, lead: str) -> Composed:
+    async def _stream(self, held: Held, reply: Reply, shown: Prompt, build: Build, lead: str) -> Composed:
         """Show the model's answer as it comes; a stop or a failure ends it, with a word why."""
         talk = _Talk(lead)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(None) as until_stopped:
                 held.on_stop = lambda: until_stopped.reschedule(loop.time())
-                async with aclosing(self._model.stream(shown, held.turn.settings.model)) as chunks:
+                async with aclosing(self._asking.stream(held.turn, shown, build, reply)) as chunks:
                     async for chunk in chunks:
                         if talk.take(chunk):
                             await reply.show(talk.text)

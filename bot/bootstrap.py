@@ -20,6 +20,7 @@ from adapters.metrics import Metrics
 from adapters.web.platform import WebPlatform
 from bot.access import Access, Lists
 from bot.answering import Answerer, Backfill
+from bot.asking import Asking
 from bot.commands import Offer
 from bot.datafolder import prepare_data_folder
 from bot.errors import StoreError
@@ -34,6 +35,7 @@ from bot.ports import HotContext, Platform, Watermarks
 from bot.recall import Recall
 from bot.remembering import ThreadMemory
 from bot.runner import Runner
+from bot.searching import Searcher
 from bot.sections import Allowed, ModelEntry
 from bot.service import Service
 from bot.settings import Settings
@@ -218,6 +220,8 @@ def wire_service(
     lent_s = LENT_S if settings.archive.mode == "distributed" else None
     records, turns = Records(database, claimant, lent_s), Turns(database, claimant)
     windows, summaries = Windows(database), Summaries(database)
+    finder = SqlFinder(database)
+    recall = Recall(finder, finder)
     personas = {settings.persona: settings.personas[settings.persona], **settings.personas}
     offer = Offer(models=model.names, personas=tuple(personas))
     answerer = Answerer(
@@ -225,7 +229,7 @@ def wire_service(
         windows=WindowLoader(hot, windows, settings.hot.window, observer, reads),
         summaries=summaries,
         backgrounds=Continuations(database),
-        model=model,
+        asking=Asking(model, Searcher(recall, count)),
         count=count,
         personas=personas,
         offer=offer,
@@ -240,8 +244,6 @@ def wire_service(
         keeper=keeper,
         observer=observer,
     )
-    finder = SqlFinder(database)
-    recall = Recall(finder, finder)
     taking = TakingOut(finder, finder, Carrying(database), gate.wait_s)
     passing = PassedOver(database)
     sharing = Sharing(finder, finder, passing, Continuations(database))
@@ -461,6 +463,7 @@ def model_settings(settings: Settings, entry: ModelEntry) -> ModelSettings:
         prompt_price=entry.price.prompt,
         completion_price=entry.price.completion,
         sees=entry.sees,
+        tools=entry.tools,
     )
 
 

@@ -1,5 +1,6 @@
 """The words of Threadfly as values. No I/O, nothing that changes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -440,6 +441,29 @@ class Role(StrEnum):
     SYSTEM = "system"
     USER = "user"
     ASSISTANT = "assistant"
+    TOOL = "tool"
+    """What a tool that the model called gave back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """Something that a model may have done for it before it answers."""
+
+    name: str
+    about: str
+    """For the model: when to use it, and what it gives."""
+    arguments: Mapping[str, str]
+    """What it takes: names of texts, all needed, with what each is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A model wants a tool to be used."""
+
+    id: str
+    tool: str
+    arguments: str
+    """As the model wrote them: JSON, or something that was meant to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,6 +483,10 @@ class PromptMessage:
     pictures: tuple[Picture, ...] = ()
     background: bool = False
     """Told about the conversation, not said in it."""
+    calls: tuple[Call, ...] = ()
+    """The tools that the assistant called with it."""
+    call: str = ""
+    """Which of those calls a tool's message answers, by its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -472,6 +500,8 @@ class Prompt:
     """How many messages of the window did not fit."""
     first: int
     """Position of the oldest message in it."""
+    tools: tuple[Tool, ...] = ()
+    """What the model may call now. What it called before is told as background where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -487,6 +517,8 @@ class ModelCard:
     """Takes pictures."""
     summarises: bool = True
     """False: it can't shorten a text, so summaries are made of the messages' first words."""
+    tools: bool = False
+    """Can call tools, as far as is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -502,10 +534,17 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True)
+class Called:
+    """Before it goes on, the model wants these calls to be answered, in a prompt of their own."""
+
+    calls: tuple[Call, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
-    """The answer is complete."""
+    """The answer is complete, or what was to be said before the calls is."""
 
     usage: Usage
 
 
-Chunk = Delta | Restart | Finished
+Chunk = Delta | Restart | Called | Finished

@@ -57,6 +57,12 @@ class Shelf(Protocol):
     async def places(self, asker: Author, at: SessionKey, known: Known) -> Readable:
         """What `asker` may read, who asks at `at`. Fails closed: what can't be determined is left out."""
 
+    async def open_to_readers_of(self, at: SessionKey, places: frozenset[Place]) -> frozenset[Place]:
+        """Those of `places` that everybody may open who reads what is said at `at`.
+
+        For what is said there to all. Fails closed, as `places` does.
+        """
+
     async def link(self, key: SessionKey, position: int) -> str:
         """Where a reader finds that message; "" where there is no such address."""
 
@@ -137,6 +143,14 @@ class Hit:
     """How many more messages of the session fit, among those that were looked at."""
 
 
+class Seen(NamedTuple):
+    """The newest part of one session."""
+
+    key: SessionKey
+    first: int
+    """Position of its oldest message."""
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
     """What is looked for, and where that is allowed."""
@@ -148,6 +162,8 @@ class Search:
     here: SessionKey
     """What `here` is: that session; its channel if it is none."""
     as_of: datetime
+    seen: Seen | None = None
+    """What is not looked for, since whoever asks has it before them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,9 @@ class Reply(Protocol):
         Returns at once. Failures to post are kept for `finish`; only `LeaseLost` is raised.
         """
 
+    async def searching(self) -> None:
+        """Show that the bot looks through what was said, as long as there is no text. Returns at once."""
+
     async def finish(self, answer: Answer) -> tuple[Part, ...]:
         """Let the reply read the answer's text and note, whole, and return every part with its position.
 
@@ -306,6 +309,7 @@ class Model(Protocol):
     def stream(self, prompt: Prompt, name: str) -> AsyncGenerator[Chunk, None]:
         """Answer `prompt`: deltas as they come, perhaps a `Restart`, and `Finished` at the end.
 
-        Retries and falls back by itself. Raises `ModelUnavailable`, `ModelRefusedKey`,
-        `ModelRefusedRequest` when no model is left.
+        Right before `Finished` perhaps `Called`, with calls of tools that the prompt offers: then the
+        answer goes on with a prompt that holds what they gave. Retries and falls back by itself. Raises
+        `ModelUnavailable`, `ModelRefusedKey`, `ModelRefusedRequest` when no model is left.
         """

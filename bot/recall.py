@@ -1,6 +1,6 @@
 """The use case: somebody looks for what was said, and is shown what they may read, page by page."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
@@ -13,11 +13,13 @@ from bot.finding import (
     Finder,
     Hit,
     Known,
+    Line,
     Page,
     Place,
     Question,
     Readable,
     Search,
+    Seen,
     Shelf,
     Shown,
     Side,
@@ -63,15 +65,49 @@ class Recall:
         readable = await shelf.places(question.by, question.at, self._known)
         return await self.within(replace(readable, direct=True), question, bookmark)
 
+    async def ask_for_all(self, question: Question, seen: Seen) -> Page | str:
+        """As `ask`, of what may be shown to everybody who reads what is said where it is asked.
+
+        `seen` is left out.
+        """
+        shelf = self._shelves.get(question.at.platform)
+        if shelf is None:
+            return words.NOT_HERE
+        readable = await shelf.places(question.by, question.at, self._known)
+        places = shown_at(readable, question.at)
+        if not readable.direct:
+            everybodys = await shelf.open_to_readers_of(question.at, frozenset(places))
+            places = {place: name for place, name in places.items() if place in everybodys}
+        return await self._within(readable, places, question, seen=seen)
+
+    def serves(self, platform: str) -> bool:
+        """Whether anything can be looked up there."""
+        return platform in self._shelves
+
+    async def around(self, hit: Hit, most: int) -> Sequence[Line]:
+        """`most` messages of the hit's conversation, itself among them, if its readers are still the same."""
+        side = Side(hit.line.position)
+        excerpt = await self._finder.excerpt(hit.talk.key, side, frozenset((hit.talk.place,)), most)
+        return excerpt.lines if excerpt is not None else ()
+
     async def within(
         self, readable: Readable, question: Question, bookmark: Bookmark | None = None
     ) -> Page | str:
         """As `ask`, to somebody who may read just that."""
+        return await self._within(readable, shown_at(readable, question.at), question, bookmark)
+
+    async def _within(
+        self,
+        readable: Readable,
+        places: Mapping[Place, str],
+        question: Question,
+        bookmark: Bookmark | None = None,
+        seen: Seen | None = None,
+    ) -> Page | str:
         zone, zone_name = _zone(question.zone or readable.zone)
         query = parse(question.words, self._now().astimezone(zone))
         if isinstance(query, Unclear):
             return query.sentence
-        places = shown_at(readable, question.at)
         narrowed = _narrowed(query, places)
         if isinstance(narrowed, str):
             return narrowed
@@ -82,6 +118,7 @@ class Recall:
             question.by.id,
             question.at,
             mark.as_of,
+            seen,
         )
         return await self._page(search, question, readable, narrowed, mark, zone_name)
 
@@ -122,11 +159,14 @@ class Recall:
         return ""
 
     async def _shown(self, hit: Hit, places: Mapping[Place, str], for_all: Collection[Place]) -> Shown:
-        key = hit.talk.key
-        shelf = self._shelves.get(key.platform)
-        link = await shelf.link(key, hit.line.position) if shelf else ""
+        link = await self.link(hit.talk.key, hit.line.position)
         where = words.where(hit.talk.place, places.get(hit.talk.place, ""))
         return Shown(hit, where, link, hit.talk.place in for_all)
+
+    async def link(self, key: SessionKey, position: int) -> str:
+        """Where a reader finds that message; "" where there is no such address."""
+        shelf = self._shelves.get(key.platform)
+        return await shelf.link(key, position) if shelf else ""
 
     async def look(self, question: Question, key: SessionKey, side: Side) -> Excerpt | str:
         """A part of a session that the asker may read where they ask, or a sentence."""

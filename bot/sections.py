@@ -195,6 +195,7 @@ class ModelEntry(Section):
     temperature: float | None = Field(None, ge=0, le=2, description="a number from 0 to 2, or null")
     timeout: Seconds = Field(60, ge=1, description="a time from 1 s, in seconds or like 90s, 2m")
     sees: bool = Field(False, description="true or false")
+    tools: bool = Field(True, description="true or false")
     price: Price = Field(Price(), description="prompt and completion, each for a million tokens")
 
 

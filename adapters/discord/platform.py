@@ -33,7 +33,7 @@ from adapters.posts import Throttled
 from adapters.reply import PacedReply
 from bot.domain import Attachment, Author, Event, History, Message, Receipt, SessionKey
 from bot.errors import PlatformError, PlatformForbidden, PlatformUnavailable, PostGone
-from bot.finding import Known, Page, Question, Readable, Recaller
+from bot.finding import Known, Page, Place, Question, Readable, Recaller
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
 from bot.sharing import Opened, Quote, Sharer
 from bot.sharing_words import Sentence
@@ -212,6 +212,9 @@ class DiscordPlatform:
 
     async def places(self, asker: Author, at: SessionKey, known: Known) -> Readable:
         return await self._shelf.places(asker, at, known)
+
+    async def open_to_readers_of(self, at: SessionKey, places: frozenset[Place]) -> frozenset[Place]:
+        return await self._shelf.open_to_readers_of(at, places)
 
     async def link(self, key: SessionKey, position: int) -> str:
         return await self._shelf.link(key, position)

@@ -19,7 +19,7 @@ from adapters.discord.rest import (
     Refused,
     Rest,
 )
-from adapters.posts import Limits, Showing, Throttled
+from adapters.posts import Limits, Showing, Throttled, Work
 from bot.domain import Turn
 from bot.errors import MayNotAnswer, PlatformError, PlatformForbidden, PostGone, StoreError
 from bot.ports import Watermarks
@@ -320,7 +320,7 @@ class DiscordPosts:
         mark = buttons.mark_of(post)
         return mark is None or mark.asked == self._asked
 
-    async def working(self) -> None:
+    async def working(self, work: Work) -> None:  # noqa: ARG002 - there is one sign for all
         """Typing lasts ten seconds on Discord, or until a post."""
         try:
             room = await self._where()

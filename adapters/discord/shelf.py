@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 
 import discord
 
+from adapters.discord import audience
 from adapters.discord.memberships import NOBODY, Memberships
 from adapters.discord.places import DIRECT, PLATFORM, Places
 from adapters.discord.recent import Recent
@@ -153,6 +154,28 @@ class DiscordShelf:
                 if await self._memberships.in_thread(int(thread), who):
                     name = f"a private thread in #{parent.name}"
                     found.private[Place(PLATFORM, workspace, channel, thread)] = name
+
+    async def open_to_readers_of(self, at: SessionKey, places: frozenset[Place]) -> frozenset[Place]:
+        """Those of `places` whose rules let everybody read them whom those of `at`'s channel let read that.
+
+        The readers of a private thread are among those of its channel.
+        """
+        guild = self._places.guild(int(at.workspace)) if at.workspace != DIRECT else None
+        here = guild.get_channel(int(at.channel)) if guild is not None else None
+        if guild is None or here is None:
+            return frozenset()
+        open_to_all: set[Place] = set()
+        for place in places:
+            if place.workspace != at.workspace:
+                continue
+            if place.thread:
+                fits = (place.channel, place.thread) == (at.channel, at.thread)
+            else:
+                channel = guild.get_channel(int(place.channel))
+                fits = channel is not None and audience.includes(channel, here)
+            if fits:
+                open_to_all.add(place)
+        return frozenset(open_to_all)
 
     # ---- where a message is
 

@@ -4,10 +4,10 @@ import asyncio
 import base64
 import codecs
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from itertools import takewhile
+from itertools import groupby, takewhile
 from typing import Any, cast
 
 import httpx2
@@ -16,8 +16,9 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai import ChatOpenAI
 
-from bot.domain import Delta, Finished, Picture, Prompt, PromptMessage, Role, Usage
+from bot.domain import Called, Delta, Finished, Picture, Prompt, PromptMessage, Role, Tool, Usage
 
+from .calling import Calls, exchanged, is_lasting, offered, refuses_tools, retold
 from .failures import Cause, Failed
 from .models import ModelSettings
 from .transport import MergingTransport
@@ -29,6 +30,8 @@ MOST_QUIET_S = 600.0
 NO_KEY = "none"
 """For servers that ask for no key: the client insists on one."""
 UNSEEN = "[a picture, which you cannot see]"
+TOOLS = "tools"
+"""Among the parameters that a server does not know."""
 
 
 def open_client(transport: MergingTransport) -> httpx2.AsyncClient:
@@ -74,27 +77,33 @@ class Chat:
             use_responses_api=False,
         )
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[Delta | Finished, None]:
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[Delta | Called | Finished, None]:
         """One try at an answer. Raises `Failed`.
 
         Parameters that the server turns out not to know are left out from then on (Ollama and older
-        vLLM refuse `stream_options`, Mistral `max_completion_tokens`, reasoning models `temperature`).
+        vLLM refuse `stream_options`, Mistral `max_completion_tokens`, reasoning models `temperature`), and
+        so are tools, which the model or its server may not have.
         """
-        messages = list(_messages(prompt, sees=self._settings.sees))
-        dropped = self._dropped
+        dropped, only_now = self._dropped, frozenset[str]()
         while True:
-            parameters = self._parameters(dropped)
+            parameters = self._parameters(dropped | only_now)
+            tools = () if TOOLS in dropped | only_now or not self._settings.tools else prompt.tools
             with translated():
                 try:
-                    async with aclosing(self._ask(messages, parameters)) as chunks:
+                    async with aclosing(self._ask(prompt, tools, parameters)) as chunks:
                         async for chunk in chunks:
                             self._dropped = dropped
                             yield chunk
                 except openai.APIStatusError as error:
                     name = refused_parameter(error, set(parameters))
-                    if name is None:
+                    if name is not None:
+                        dropped |= {name}
+                    elif not tools or not refuses_tools(error):
                         raise
-                    dropped |= {name}
+                    elif is_lasting(error):
+                        dropped |= {TOOLS}
+                    else:
+                        only_now |= {TOOLS}
                 else:
                     return
 
@@ -109,30 +118,35 @@ class Chat:
         return {name: value for name, value in wanted.items() if value is not None and name not in dropped}
 
     async def _ask(
-        self, messages: list[BaseMessage], parameters: dict[str, Any]
-    ) -> AsyncGenerator[Delta | Finished, None]:
-        begun = time.monotonic()
+        self, prompt: Prompt, tools: Sequence[Tool], parameters: dict[str, Any]
+    ) -> AsyncGenerator[Delta | Called | Finished, None]:
+        begun, calls = time.monotonic(), Calls()
+        messages = list(_messages(prompt, sees=self._settings.sees, tools=bool(tools)))
         join = codecs.getincrementaldecoder("utf-16-le")("replace").decode
         usage = Usage(model=self._settings.name)
-        async with aclosing(self._chunks(messages, parameters)) as chunks:
+        async with aclosing(self._chunks(messages, tools, parameters)) as chunks:
             while (chunk := await _next(chunks)) is not None:
                 usage = _with_news(usage, chunk)
+                calls.take(chunk.tool_call_chunks)
                 # Two halves of a surrogate pair may come in two events.
                 if text := join(chunk.text.encode("utf-16-le", "surrogatepass")):
                     yield Delta(text)
         if usage.finish_reason == "error":
             raise Failed(Cause.BROKEN)
+        if wanted := calls.whole(tools):
+            yield Called(wanted)
         yield Finished(replace(usage, latency_ms=round((time.monotonic() - begun) * 1000)))
 
     def _chunks(
-        self, messages: list[BaseMessage], parameters: dict[str, Any]
+        self, messages: list[BaseMessage], tools: Sequence[Tool], parameters: dict[str, Any]
     ) -> AsyncGenerator[AIMessageChunk, None]:
         usual = {
             name: parameters[name] for name in ("temperature", "max_completion_tokens") if name in parameters
         }
         # langchain-openai would spell this one in the newer way.
         older = {name: parameters[name] for name in ("max_tokens",) if name in parameters}
-        stream = self._model.astream(
+        model = self._model.bind_tools([*map(offered, tools)]) if tools else self._model
+        stream = model.astream(
             messages, stream_usage="stream_options" in parameters, **usual, extra_body=older or None
         )
         return cast(AsyncGenerator[AIMessageChunk, None], stream)
@@ -143,14 +157,23 @@ async def _next(chunks: AsyncGenerator[AIMessageChunk, None]) -> AIMessageChunk 
         return await anext(chunks, None)
 
 
-def _messages(prompt: Prompt, *, sees: bool) -> Iterator[BaseMessage]:
+def _messages(prompt: Prompt, *, sees: bool, tools: bool) -> Iterator[BaseMessage]:
     """The prompt in langchain's words. The system messages at its head are one: many servers take no more."""
     rest = list(prompt.messages)
     system = list(takewhile(lambda said: said.role is Role.SYSTEM, rest))
     if system:
         yield SystemMessage("\n\n".join(_clean(said.text) for said in system))
-    for said in rest[len(system) :]:
-        yield _KINDS[said.role](content=_content(said, sees=sees))
+    for is_exchange, group in groupby(rest[len(system) :], _is_exchange):
+        if not is_exchange:
+            yield from (_KINDS[said.role](content=_content(said, sees=sees)) for said in group)
+        elif tools:
+            yield from (exchanged(replace(said, text=_clean(said.text))) for said in group)
+        else:
+            yield from retold([replace(said, text=_clean(said.text)) for said in group])
+
+
+def _is_exchange(said: PromptMessage) -> bool:
+    return said.role is Role.TOOL or bool(said.calls)
 
 
 _KINDS: dict[Role, type[BaseMessage]] = {

@@ -39,6 +39,8 @@ class ModelSettings:
     completion_price: float = 0.0
     sees: bool = False
     """Takes pictures."""
+    tools: bool = True
+    """Its server lets it call tools. Where that turns out wrong, it is asked without them."""
 
     @property
     def id(self) -> str:
@@ -49,7 +51,9 @@ class ModelSettings:
     def card(self) -> ModelCard:
         """What the core must know of it."""
         share = min(USUAL_ANSWER_TOKENS, self.context_tokens // USUAL_ANSWER_SHARE)
-        return ModelCard(self.name, self.context_tokens, self.answer_tokens or share, self.sees)
+        return ModelCard(
+            self.name, self.context_tokens, self.answer_tokens or share, self.sees, tools=self.tools
+        )
 
     def fits(self, prompt: Prompt) -> bool:
         """A prompt that was written for another model fits this one too, as far as can be told."""

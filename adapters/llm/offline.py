@@ -5,8 +5,9 @@ import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
-from bot.domain import Chunk, Delta, Finished, ModelCard, Prompt, PromptMessage, Role, Usage
+from bot.domain import Called, Chunk, Delta, Finished, ModelCard, Prompt, PromptMessage, Role, Usage
 
+from .remembering import WHO, calls_for, found_in, mentioned, topic_of
 from .tokens import count
 
 NAME = "offline"
@@ -18,7 +19,7 @@ CONTEXT_TOKENS = 16_000
 ANSWER_TOKENS = 1_000
 
 NOTICE = (
-    "I'm the offline model, a stand-in that only shows what I remember; "
+    f"{WHO}, a stand-in that only shows what I remember; "
     "to talk with a real one, set `OPENAI_API_KEY` (or `OPENAI_BASE_URL`) and start me again."
 )
 CODE = """Here is a little code, to show how it looks:
@@ -54,11 +55,15 @@ class OfflineModel:
 
     def card(self, name: str) -> ModelCard:  # noqa: ARG002 - the port's
         """Its own card, whatever `name` is: there is no other."""
-        return ModelCard(NAME, CONTEXT_TOKENS, ANSWER_TOKENS, sees=False)
+        return ModelCard(NAME, CONTEXT_TOKENS, ANSWER_TOKENS, sees=False, tools=True)
 
     async def stream(self, prompt: Prompt, name: str) -> AsyncGenerator[Chunk, None]:  # noqa: ARG002 - the port's
         """See the port. Never fails."""
         begun = time.monotonic()
+        if calls := calls_for(_said(prompt), prompt.tools if not _found(prompt) else ()):
+            yield Called(calls)
+            yield Finished(_usage(prompt, calls[0].arguments, time.monotonic() - begun))
+            return
         text = answer(prompt)
         for number, word in enumerate(_words(text) if self._pace_s else [text]):
             if number:
@@ -69,18 +74,40 @@ class OfflineModel:
 
 def answer(prompt: Prompt) -> str:
     """What the offline model says to `prompt`."""
-    said = [each for each in prompt.messages if each.role is not Role.SYSTEM and not each.background]
+    said = _said(prompt)
     asked = next((each.text for each in reversed(said) if each.role is Role.USER), "")
     before = [
         PromptMessage(Role.USER, line)
         for each in prompt.messages
-        if each.background
+        if each.background and each.role is not Role.TOOL
         for line in each.text.splitlines()[1:]
     ]
-    seen = " ".join(filter(None, [_seen(said), _known(before)]))
-    code = CODE if _ASKED_CODE.search(asked) else ""
-    paragraphs = [_name_for([*before, *said], asked), code, seen, NOTICE]
+    paragraphs = [
+        _name_for([*before, *said], asked),
+        found_in(_found(prompt), topic_of(asked)) or _said_here(said),
+        CODE if _ASKED_CODE.search(asked) else "",
+        " ".join(filter(None, [_seen(said), _known(before)])),
+        NOTICE,
+    ]
     return "\n\n".join(filter(None, paragraphs))
+
+
+def _said(prompt: Prompt) -> list[PromptMessage]:
+    """The conversation."""
+    talk = (each for each in prompt.messages if each.role in {Role.USER, Role.ASSISTANT} and not each.calls)
+    return [each for each in talk if not each.background]
+
+
+def _found(prompt: Prompt) -> list[str]:
+    """What it looked up for this answer."""
+    return [each.text for each in prompt.messages if each.role is Role.TOOL]
+
+
+def _said_here(said: Sequence[PromptMessage]) -> str:
+    """What it was asked about, where somebody said it in this conversation."""
+    words = topic_of(said[-1].text) if said else ()
+    here = mentioned(said[:-1], words) if words else None
+    return f"That was said here: {_quoted(here)}." if here else ""
 
 
 def _seen(said: Sequence[PromptMessage]) -> str:

@@ -43,6 +43,7 @@ METHODS: Mapping[str, Method] = {
     "conversations.info": Method(READ, TIER_3),
     "conversations.open": Method(("im:write",), TIER_3),
     "conversations.list": Method(READ, TIER_2),
+    "conversations.members": Method(READ, TIER_4),
     "conversations.replies": Method(HISTORY, TIER_3),
     "files.completeUploadExternal": Method(("files:write",), TIER_4),
     "files.getUploadURLExternal": Method(("files:write",), TIER_4),
@@ -50,6 +51,7 @@ METHODS: Mapping[str, Method] = {
     "oauth.v2.access": Method((), TIER_4),
     "users.conversations": Method(READ, TIER_3),
     "users.info": Method(("users:read",), TIER_4),
+    "users.list": Method(("users:read",), TIER_2),
     "views.open": Method((), TIER_4),
 }
 """`apps.connections.open` goes with the app-level token (scope `connections:write`)."""

@@ -32,7 +32,7 @@ from adapters.slack.welcome import Welcome
 from adapters.slack.workspaces import OneWorkspace, Workspaces
 from bot.domain import Answer, Attachment, Author, History, Outcome, Part, SessionKey
 from bot.errors import PlatformError, PlatformForbidden
-from bot.finding import Known, Page, Question, Readable, Recaller
+from bot.finding import Known, Page, Place, Question, Readable, Recaller
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
 from bot.sharing import Opened, Quote, Sharer
 from bot.sharing_words import Sentence
@@ -210,6 +210,9 @@ class SlackPlatform:
     async def places(self, asker: Author, at: SessionKey, known: Known) -> Readable:
         return await self._shelf.places(asker, at, known)
 
+    async def open_to_readers_of(self, at: SessionKey, places: frozenset[Place]) -> frozenset[Place]:
+        return await self._shelf.open_to_readers_of(at, places)
+
     async def link(self, key: SessionKey, position: int) -> str:
         return await self._shelf.link(key, position)
 
@@ -280,6 +283,9 @@ class NoReply:
 
     async def show(self, text: str) -> None:
         """Nowhere."""
+
+    async def searching(self) -> None:
+        """Nowhere either."""
 
     async def finish(self, answer: Answer) -> tuple[Part, ...]:  # noqa: ARG002  # the port's
         """Nothing can be posted."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from adapters.pacing import FIRST, Budget
-from adapters.posts import Limits, Showing, Throttled
+from adapters.posts import Limits, Showing, Throttled, Work
 from adapters.slack import buttons, content, files, signs, streams
 from adapters.slack.errors import Refused, Unsettled
 from adapters.slack.events import FLAT, is_direct
@@ -143,8 +143,8 @@ class SlackPosts:
             if not cursor:
                 return sorted(found)
 
-    async def working(self) -> None:
-        await self._sign.show()
+    async def working(self, work: Work) -> None:
+        await self._sign.show(work)
 
     async def _shown(self, showing: Showing) -> None:
         """A post reads as it will stay: then there is nothing more to stop."""

@@ -7,26 +7,26 @@ less than 60 s, and dropped when an event tells that they are wrong.
 """
 
 import asyncio
-import json
 import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from adapters.cache import Cache
 from adapters.posts import Throttled
+from adapters.slack.audience import Audiences, is_member, is_ours, readers_name
 from adapters.slack.errors import Refused
 from adapters.slack.events import FLAT, PLATFORM, Me, is_direct
+from adapters.slack.fresh import Fresh
 from adapters.slack.markup import ts_of
 from adapters.slack.workspaces import Installation, Workspaces
 from bot.domain import Author, SessionKey
 from bot.errors import PlatformError
 from bot.finding import Known, Place, Readable
 
-FRESH_S = 55.0
-"""From the moment when the first call for it began; nothing is believed for 60 s."""
 PATIENCE_S = 8.0
 """Who asks waits no longer for Slack to say what they may read."""
 A_PAGE = 500
@@ -106,11 +106,9 @@ class SlackShelf:
     ) -> None:
         """`clock` is the one of the workspaces' clients."""
         self._workspaces = workspaces
-        self._cache = cache
         self._clock = clock
-        self._now = now
-        self._changes = 0
-        """Counts what events told: what was read across one is not remembered."""
+        self._fresh = Fresh(cache, now)
+        self._audiences = Audiences(self._fresh)
         self._addresses: OrderedDict[str, str] = OrderedDict()
 
     async def places(self, asker: Author, at: SessionKey, known: Known) -> Readable:
@@ -130,6 +128,26 @@ class SlackShelf:
             return Readable({}, {}, left_out=True)
         return readable(person, town, channels, at)
 
+    async def open_to_readers_of(self, at: SessionKey, places: frozenset[Place]) -> frozenset[Place]:
+        """All of them where only full members of the workspace read; else only the channel itself."""
+        here = places & {_place(at, at.channel)}
+        if places == here:
+            return here
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                installation = await self._workspaces.get(at.workspace)
+                alike = await self._audiences.is_of_members(
+                    partial(self._read, installation), at.workspace, installation.me.user, at.channel
+                )
+        except (PlatformError, Throttled, TimeoutError) as exc:
+            log.warning(
+                "Could not find out who reads there: %s",
+                type(exc).__name__,
+                extra={"event": "slack.unjudged", "session": str(at)},
+            )
+            return here
+        return places if alike else here
+
     async def link(self, key: SessionKey, position: int) -> str:
         """The message's permalink; "" where the workspace's address is not known."""
         address = await self._address(key.workspace)
@@ -144,12 +162,12 @@ class SlackShelf:
     async def heed(self, event: Json, me: Me) -> None:
         """Forget at once what an event makes wrong. Never raises."""
         kind = event.get("subtype") if event.get("type") == "message" else event.get("type")
+        if kind in PERSON_MOVED | LEAVING | CHANNELS_MOVED | CONVERTED and event.get("channel"):
+            await self._fresh.drop(readers_name(me.workspace, str(event["channel"])))
         if kind in PERSON_MOVED | LEAVING and event.get("user") not in {None, me.user}:
-            self._changes += 1
-            await self._cache.drop(_person_name(me.workspace, event["user"]))
+            await self._fresh.drop(_person_name(me.workspace, event["user"]))
         elif kind in PERSON_MOVED | LEAVING | CHANNELS_MOVED | CONVERTED:
-            self._changes += 1
-            await self._cache.drop(_town_name(me.workspace))
+            await self._fresh.drop(_town_name(me.workspace))
 
     async def _address(self, workspace: str) -> str:
         if workspace not in self._addresses:
@@ -166,24 +184,24 @@ class SlackShelf:
     # The asker.
 
     async def _person(self, installation: Installation, user: str, here: str) -> Person:
-        name, changes = _person_name(installation.me.workspace, user), self._changes
-        person = _person_of(await self._remembered(name))
+        name, changes = _person_name(installation.me.workspace, user), self._fresh.changes
+        person = _person_of(await self._fresh.get(name))
         if person is None:
             person = await self._asked_about(installation, user)
             if person.whole:
-                await self._remember(name, person, changes)
+                await self._fresh.put(name, asdict(person), changes)
         if is_direct(here) and here not in person.directs and await self._is_theirs(installation, user, here):
             person = replace(person, directs=(*person.directs, here))
             if person.whole:
-                await self._remember(name, person, changes)
+                await self._fresh.put(name, asdict(person), changes)
         return person
 
     async def _asked_about(self, installation: Installation, user: str) -> Person:
-        at = self._now()
+        at = self._fresh.now()
         told = (await self._read(installation, "users.info", user=user)).get("user") or {}
         if told.get("deleted"):
             return Person(at)
-        member, ours = _is_member(told, installation.me.workspace), _is_ours(told, installation.me.workspace)
+        member, ours = is_member(told, installation.me.workspace), is_ours(told, installation.me.workspace)
         try:
             shared, whole = await self._conversations(
                 installation, "public_channel,private_channel,mpim,im", user
@@ -208,18 +226,18 @@ class SlackShelf:
     # The channels.
 
     async def _town(self, installation: Installation, known: Collection[str]) -> Town:
-        name, changes = _town_name(installation.me.workspace), self._changes
-        remembered = _town_of(await self._remembered(name))
+        name, changes = _town_name(installation.me.workspace), self._fresh.changes
+        remembered = _town_of(await self._fresh.get(name))
         town = remembered or await self._surveyed(installation)
         strange = sorted(each for each in known if each not in town.judged and not is_direct(each))
         if strange:
             town = await self._looked_at(installation, town, strange[:MOST_LOOKED_AT])
         if town is not remembered:
-            await self._remember(name, town, changes)
+            await self._fresh.put(name, asdict(town), changes)
         return town
 
     async def _surveyed(self, installation: Installation) -> Town:
-        at = self._now()
+        at = self._fresh.now()
         joined, whole = await self._conversations(installation, "public_channel,private_channel,mpim")
         return Town(
             at,
@@ -281,19 +299,6 @@ class SlackShelf:
     async def _read(self, installation: Installation, method: str, **arguments: Any) -> Json:
         return await installation.client.read(method, until=self._clock() + PATIENCE_S, **arguments)
 
-    async def _remembered(self, name: str) -> dict[str, Any]:
-        """What is still fresh, also by the clock of who remembers it; {} if there is nothing."""
-        try:
-            value = json.loads(await self._cache.get(name) or "{}")
-            return value if 0 <= self._now() - value["at"] < FRESH_S else {}
-        except (ValueError, KeyError, TypeError):
-            return {}
-
-    async def _remember(self, name: str, what: Person | Town, changes: int) -> None:
-        left_s = FRESH_S - (self._now() - what.at)
-        if changes == self._changes and left_s > 0:
-            await self._cache.put(name, json.dumps(asdict(what), ensure_ascii=False), left_s)
-
 
 def readable(person: Person, town: Town, known: Collection[str], at: SessionKey) -> Readable:
     """The rule: full members read public channels, everybody else only where they are in."""
@@ -316,22 +321,6 @@ def readable(person: Person, town: Town, known: Collection[str], at: SessionKey)
 
 def _place(at: SessionKey, channel: str) -> Place:
     return Place(PLATFORM, at.workspace, channel)
-
-
-def _is_ours(user: Json, workspace: str) -> bool:
-    """Whether somebody belongs to the workspace or its organisation; others come through Slack Connect."""
-    org = user.get("enterprise_user") or {}
-    teams = {user.get("team_id"), org.get("enterprise_id"), *(org.get("teams") or ())}
-    return workspace in teams and not user.get("is_stranger")
-
-
-def _is_member(user: Json, workspace: str) -> bool:
-    """Whether every public channel is open to somebody.
-
-    Not where the bot serves a whole organisation: which of its workspaces a channel is in is not told.
-    """
-    guest = user.get("is_restricted") or user.get("is_ultra_restricted")
-    return _is_ours(user, workspace) and not guest and not workspace.startswith("E")
 
 
 def _is_public(channel: Json) -> bool:

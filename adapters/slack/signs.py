@@ -10,15 +10,15 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.posts import Throttled
+from adapters.posts import Throttled, Work
 from adapters.slack.errors import UNKNOWN, Refused
 from adapters.slack.events import FLAT
 from adapters.slack.workspaces import Installation
 from bot.domain import Turn
 from bot.errors import PlatformError
 
-STATUS = "is thinking…"
-STATUS_WITH_WORD = "is thinking… Say “stop” to end it."
+STATUS = {Work.THINKING: "is thinking…", Work.SEARCHING: "is looking through what was said…"}
+WITH_WORD = " Say “stop” to end it."
 NO_STATUS = UNKNOWN | {"missing_scope", "not_allowed_token_type", "method_not_supported_for_channel_type"}
 NO_STOP = "missing_agent_session_stopped_event_subscription"
 """A warning of Slack's: the app was made with a manifest from before there was the event."""
@@ -45,13 +45,15 @@ class Sign:
         self._asker = turn.asker.id
         self._known = known
         self._stoppable = stoppable and turn.key.thread != FLAT
+        self._work = Work.THINKING
         self._begun = False
         self._to_end = self._stoppable and turn.taken_over
         """Slack shows the sign until the session is told that nothing is processed any more."""
         self._soon: asyncio.Task[None] | None = None
 
-    async def show(self) -> None:
-        """Show it, as often as wished."""
+    async def show(self, work: Work = Work.THINKING) -> None:
+        """Show it, as often as wished; Slack's own sign is the same for all `work`."""
+        self._work = work
         if self._stoppable and self._known.sessions:
             self.show_soon()
             await self.settle()
@@ -93,7 +95,7 @@ class Sign:
         except Refused as refused:
             self._known.sessions = False
             log.info("No Stop button of Slack's: %s", refused.code, extra={"event": "slack.no_session"})
-            await self.show()
+            await self.show(self._work)
         except (PlatformError, Throttled):
             self._begun = False
         else:
@@ -111,7 +113,7 @@ class Sign:
         return dict(await self._client.call("agents.sessions.setStatus", status=status, **where, **more))
 
     async def _status(self) -> None:
-        status = STATUS_WITH_WORD if self._stoppable else STATUS
+        status = STATUS[self._work] + (WITH_WORD if self._stoppable else "")
         where = {"channel_id": self._key.channel, "thread_ts": self._key.thread}
         try:
             await self._client.call("assistant.threads.setStatus", status=status, **where)

@@ -111,7 +111,7 @@ class Line:
             case Posted():
                 return {"post": self._show(news, self._person)}
             case Working():
-                return {"working": {"channel": news.channel, "root": news.root}}
+                return {"working": {"channel": news.channel, "root": news.root, "work": news.work}}
             case Note():
                 return {"note": note_shown(news)}
 

@@ -34,6 +34,8 @@ class Working:
 
     channel: str
     root: int | None
+    work: str
+    """`thinking` or `searching`."""
 
 
 @dataclass(frozen=True, slots=True)

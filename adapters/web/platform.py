@@ -39,7 +39,7 @@ from bot.domain import (
     SessionKey,
 )
 from bot.errors import ArchiveUnavailable, PlatformForbidden, ThreadflyError
-from bot.finding import Bookmark, Excerpt, Known, Page, Question, Readable, Recaller, Side
+from bot.finding import Bookmark, Excerpt, Known, Page, Place, Question, Readable, Recaller, Side
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
 from bot.sharing import Opened, Quote, Sharer
 from bot.sharing_words import Sentence, plainly
@@ -194,6 +194,9 @@ class WebPlatform:
 
     async def places(self, asker: Author, at: SessionKey, known: Known) -> Readable:
         return await self._shelf.places(asker, at, known)
+
+    async def open_to_readers_of(self, at: SessionKey, places: frozenset[Place]) -> frozenset[Place]:
+        return await self._shelf.open_to_readers_of(at, places)
 
     async def link(self, key: SessionKey, position: int) -> str:
         return await self._shelf.link(key, position)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from adapters.posts import Limits, Showing
+from adapters.posts import Limits, Showing, Work
 from adapters.web.ledger import Mark
 from adapters.web.news import NotThere, Refused, RoomUnavailable
 from adapters.web.room import MOST_BOT_CHARS, Room
@@ -49,8 +49,8 @@ class RoomPosts:
             posts = await self._room.of_turn(self._channel, self._turn.id, self._turn.asked[-1])
         return [post.position for post in posts]
 
-    async def working(self) -> None:
-        self._room.working(self._channel, self._root)
+    async def working(self, work: Work) -> None:
+        self._room.working(self._channel, self._root, work.value)
 
     def _mark(self, number: int, showing: Showing) -> Mark:
         return Mark(self._turn.id, number, self._turn.asked[-1], showing.value)

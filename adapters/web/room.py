@@ -181,9 +181,9 @@ class Room:
 
         return await self._sure(post)
 
-    def working(self, channel: str, root: int | None) -> None:
-        """Show for some seconds that the bot is at work."""
-        self._tell_all(Working(channel, root))
+    def working(self, channel: str, root: int | None, work: str) -> None:
+        """Show for some seconds that the bot is at work, and at which."""
+        self._tell_all(Working(channel, root, work))
 
     def note(
         self,

@@ -26,6 +26,13 @@ class CastShelf:
             direct=here is not None and here.kind is Kind.DIRECT,
         )
 
+    async def open_to_readers_of(self, at: SessionKey, places: frozenset[Place]) -> frozenset[Place]:
+        """What all of the cast may open who may open the channel of `at`."""
+        readers = [each for each in self._cast.people if self._cast.may_read(each, at.channel)]
+        return frozenset(
+            place for place in places if all(self._cast.may_read(each, place.channel) for each in readers)
+        )
+
     async def link(self, key: SessionKey, position: int) -> str:
         """Within the page."""
         return f"#/{key.channel}/{key.thread or DIRECT_THREAD}/{position}"

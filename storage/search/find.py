@@ -31,7 +31,8 @@ def find(c: sa.Connection, wanted: Wanted, now: datetime) -> Found:
 def _find(c: sa.Connection, wanted: Wanted, now: datetime) -> Found:
     catch = _caught(c, wanted)
     marked = frozenset(term for clause in wanted.clauses for way in clause.ways for term in way.terms)
-    return Found(tuple(ranked(catch.candidates(), microseconds(now))), catch.whole, marked)
+    candidates = [each for each in catch.candidates() if not wanted.is_seen(each)]
+    return Found(tuple(ranked(candidates, microseconds(now))), catch.whole, marked)
 
 
 def holds_any(c: sa.Connection, wanted: Wanted) -> bool:

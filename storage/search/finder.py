@@ -110,9 +110,17 @@ def _wanted(c: sa.Connection, search: Search) -> Wanted | None:
     until = search.as_of + SKEW
     return replace(
         asked,
+        seen=_seen(c, search),
         authors=frozenset(_people(query.people, search.asker)),
         before=min(until, asked.before or until),
     )
+
+
+def _seen(c: sa.Connection, search: Search) -> tuple[int, int] | None:
+    if search.seen is None:
+        return None
+    here = c.scalar(sa.select(sessions.c.id).where(key_is(sessions)), key_values(search.seen.key))
+    return None if here is None else (here, search.seen.first)
 
 
 def _is_around(place: Place, here: SessionKey) -> bool:

@@ -36,6 +36,14 @@ class Wanted:
     """Sent earlier than this."""
     session_id: int | None = None
     """In this session alone; None for all."""
+    seen: tuple[int, int] | None = None
+    """Not in this session from this position on."""
+
+    def is_seen(self, candidate: "Candidate") -> bool:
+        """Whether it is left out though it fits."""
+        if self.seen is None:
+            return False
+        return candidate.session_id == self.seen[0] and candidate.position >= self.seen[1]
 
 
 _TERM_OF_TRAIT = {Trait.LINK: LINK, Trait.FILE: FILE}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.pacing import Pace
-from adapters.posts import Limits, Posts, Showing
+from adapters.posts import Limits, Posts, Showing, Work
 from adapters.reply import PacedReply
 from bot.domain import Addressed, Chunk, Delta, Finished, Prompt, Said, SessionKey, Usage
 from bot.ports import Journal, Reply
@@ -79,7 +79,7 @@ class LedgerPosts(Posts):
     async def ours(self) -> Sequence[int]:
         return sorted(self._ledger.posts())
 
-    async def working(self) -> None: ...
+    async def working(self, work: Work) -> None: ...
 
 
 class LedgerWall(Wall):

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
+from adapters.llm.offline import OfflineModel
 from bot.recall import PAGE
 from tests.acceptance.browser import browser, context, page
 from tests.fakes.remembering import Playground, remembering
@@ -43,6 +44,16 @@ async def test_one_looks_something_up_reads_on_and_goes_there(page: Page, playgr
     await found.get_by_role("link", name="Go to the message").click()
     await expect(page).to_have_url(re.compile(rf"#/general/{root}/{root}$"))
     await expect(page.locator("#thread .revealed")).to_contain_text("login page is slow")
+
+
+async def test_an_answer_leads_to_what_it_cites(page: Page, tmp_path: Path) -> None:
+    async with remembering(tmp_path, OfflineModel(pace_s=0)) as playground:
+        root = await playground.say("mei", "random", "@threadfly the login page gets a blue button")
+        asked = await playground.say("joe", "general", "@threadfly what did we decide about the login page?")
+        await page.goto(f"{playground.url}/#/general/{asked}")
+        await page.locator("#thread").get_by_role("link", name="#random").click()
+        await expect(page).to_have_url(re.compile(rf"#/random/{root}/{root}$"))
+        await expect(page.locator("#thread .revealed")).to_contain_text("the login page gets a blue button")
 
 
 async def test_one_leafs_back_and_forth(page: Page, playground: Playground) -> None:

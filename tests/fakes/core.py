@@ -5,8 +5,11 @@ import itertools
 from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import UTC, datetime
 
+from adapters.llm.offline import OfflineModel
+from adapters.llm.roster import Roster
 from bot.access import Access
 from bot.answering import Answerer, Backfill
+from bot.asking import Asking
 from bot.commands import Offer
 from bot.domain import (
     Answer,
@@ -31,6 +34,7 @@ from bot.observing import TurnEnd
 from bot.ports import Desk, Handler, HotContext, Journal, Platform, Reply
 from bot.recall import Recall
 from bot.runner import Runner
+from bot.searching import Searcher
 from bot.service import Service
 from bot.summary import Summariser
 from bot.taking import TakingOut
@@ -64,7 +68,7 @@ class Unobserved:
 class HeldModel:
     """A model whose answers begin when the test says so, and which keeps every prompt."""
 
-    def __init__(self, context_tokens: int = 100_000, summarises: bool = False) -> None:
+    def __init__(self, context_tokens: int = 100_000, summarises: bool = False, tools: bool = True) -> None:
         self.prompts: list[Prompt] = []
         self.open = asyncio.Event()
         self.open.set()
@@ -73,7 +77,7 @@ class HeldModel:
             Delta(f"answer {len(prompt.messages) - 1}"),
             Finished(Usage(model="held", finish_reason="stop")),
         ]
-        self._card = ModelCard("held", context_tokens, 100, sees=True, summarises=summarises)
+        self._card = ModelCard("held", context_tokens, 100, sees=True, summarises=summarises, tools=tools)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -92,6 +96,9 @@ class HeldModel:
             yield chunk
 
 
+Answering = HeldModel | OfflineModel | Roster
+
+
 class Wall(Platform):
     """A platform that is a list of posts. It survives the processes that post on it."""
 
@@ -100,6 +107,8 @@ class Wall(Platform):
     def __init__(self) -> None:
         self.posts: dict[int, tuple[SessionKey, str]] = {}
         self.told: list[str] = []
+        self.searches = 0
+        """How often it was shown that the bot looks through what was said."""
         self.past: History = History((), whole=True)
         self.files: dict[str, bytes] = {}
         self.trouble: Exception | None = None
@@ -176,6 +185,9 @@ class _Posting:
         answer = Answer(text or why, Outcome.STOPPED, why) if self._position else Answer("", Outcome.DROPPED)
         return answer, await self.finish(answer) if self._position else ()
 
+    async def searching(self) -> None:
+        self._wall.searches += 1
+
     async def abandon(self) -> None: ...
 
 
@@ -203,7 +215,7 @@ class Process:
         database: Database,
         hot: HotContext,
         wall: Platform,
-        model: HeldModel,
+        model: "Answering",
         *,
         owner: str = "one",
         limit: int = 100,
@@ -221,6 +233,8 @@ class Process:
         offer = Offer(models=("held", "other"), personas=("default", "pirate"))
         observer = Unobserved()
         self.keeper = Keeper(self.turns, lease_s, clock)
+        finder = SqlFinder(database)
+        self.recall = Recall(finder, finder)
         self.runner = Runner(
             turns=self.turns,
             hot=hot,
@@ -229,7 +243,7 @@ class Process:
                 windows=loader(hot, self.windows, limit, observer, LastReads()),
                 summaries=self.summaries,
                 backgrounds=backgrounds or Continuations(database),
-                model=model,
+                asking=Asking(model, Searcher(self.recall, lambda text: len(text) // 4 + 1)),
                 count=lambda text: len(text) // 4 + 1,
                 personas={"default": "You are Threadfly.", "pirate": "You are a pirate."},
                 offer=offer,
@@ -239,8 +253,6 @@ class Process:
             keeper=self.keeper,
             observer=observer,
         )
-        finder = SqlFinder(database)
-        self.recall = Recall(finder, finder)
         self.forgetting = Forgetting(Erasures(database), hot, breath_s=0)
         self.taking = taking_from(database)
         self.service = Service(

@@ -24,7 +24,8 @@ is used once), else `always`, else an echo that is computed from the request alo
 `I was sent 3 messages. The last one said: Joe: hello`.
 
 Requests that OpenAI would refuse get its 400: no messages, unknown roles, content that is neither
-text nor parts, `stream_options` without `stream`; a missing bearer token (or, where `keys` is
+text nor parts, `stream_options` without `stream`, calls that are not answered by the messages right after
+them, answers to no call, tools without a name; a missing bearer token (or, where `keys` is
 given, an unknown one) its 401; where `models` is given, an unknown model its 404.
 """
 
@@ -32,7 +33,7 @@ import argparse
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from types import TracebackType
@@ -73,6 +74,12 @@ class Script:
     """Send an error event after so many deltas, and end."""
     stop_after: int | None = None
     """End the body properly after so many deltas, with neither finish reason nor `[DONE]`."""
+
+    calls: list[dict[str, str]] = field(default_factory=list)
+    """Tools that are called after the text: `name`, `arguments` (a text), and perhaps an `id`. The finish
+    reason is then `tool_calls`. Only a request that offers tools gets them."""
+    call_chars: int = 6
+    """Characters in each delta of a call's arguments."""
 
     finish_reason: str | None = "stop"
     usage: bool = True
@@ -283,8 +290,11 @@ class FakeOpenAI:
             yield _chunk(frame, {name: text})
         if script.hold_after == len(fields):
             await self._hold()
+        calls = script.calls if recorded.body.get("tools") else []
+        for delta in _call_deltas(calls, script.call_chars):
+            yield _chunk(frame, {"tool_calls": [delta]})
         if script.finish_reason is not None:
-            yield _chunk(frame, {}, script.finish_reason)
+            yield _chunk(frame, {}, "tool_calls" if calls else script.finish_reason)
         if script.usage and (recorded.body.get("stream_options") or {}).get("include_usage"):
             yield json.dumps({**frame, "choices": [], "usage": _usage(recorded, len(fields))}).encode()
         if script.done:
@@ -351,7 +361,37 @@ def _malformed(body: Any) -> str:
         return "[] is too short - 'messages'"
     if "stream_options" in body and not body.get("stream"):
         return "The 'stream_options' parameter is only allowed when 'stream' is enabled."
-    return next(filter(None, map(_malformed_message, messages)), "")
+    complaints = (*map(_malformed_message, messages), *map(_malformed_tool, body.get("tools") or ()))
+    return next(filter(None, complaints), "") or _unanswered(messages)
+
+
+def _malformed_tool(tool: Any) -> str:
+    function = tool.get("function") if isinstance(tool, dict) and tool.get("type") == "function" else None
+    if not isinstance(function, dict) or not function.get("name"):
+        return "Missing required parameter: 'tools[0].function.name'."
+    parameters = function.get("parameters", {"type": "object"})
+    return "" if parameters.get("type") == "object" else "Invalid schema for function."
+
+
+def _unanswered(messages: list[dict[str, Any]]) -> str:
+    """Each call must be answered by a tool message right after it, and no other tool message may be there."""
+    open_calls: set[str] = set()
+    for said in messages:
+        if said["role"] == "tool":
+            if said.get("tool_call_id") not in open_calls:
+                return (
+                    "messages with role 'tool' must be a response to a preceding message with 'tool_calls'."
+                )
+            open_calls.remove(said["tool_call_id"])
+            continue
+        if open_calls:
+            break
+        open_calls = {call["id"] for call in said.get("tool_calls") or ()}
+    if open_calls:
+        return (
+            "An assistant message with 'tool_calls' must be followed by tool messages responding to each id."
+        )
+    return ""
 
 
 def _malformed_message(said: Any) -> str:
@@ -361,7 +401,13 @@ def _malformed_message(said: Any) -> str:
     if isinstance(content, list):
         wrong = [part for part in content if not isinstance(part, dict) or part.get("type") not in PART_TYPES]
         return f"Invalid content part: {wrong[0]!r}" if wrong or not content else ""
-    if not isinstance(content, str) and not said.get("tool_calls"):
+    calls = said.get("tool_calls")
+    if calls is not None and (not calls or said["role"] != "assistant"):
+        return "Invalid 'tool_calls': empty array."
+    for call in calls or ():
+        if call.get("type") != "function" or not isinstance(call["function"].get("arguments"), str):
+            return "Invalid type for 'tool_calls[0].function.arguments'."
+    if not isinstance(content, str) and not calls:
         return "Invalid value for 'content': expected a string, got null."
     return ""
 
@@ -405,6 +451,21 @@ def _deltas(recorded: Recorded, script: Script) -> list[str]:
         return script.deltas
     text = _echo(recorded) if script.text is None else script.text
     return [text[start : start + script.chunk_chars] for start in range(0, len(text), script.chunk_chars)]
+
+
+def _call_deltas(calls: list[dict[str, str]], chars: int) -> Iterator[dict[str, Any]]:
+    """As OpenAI streams them, one after the other: its name and id first, then its arguments in pieces."""
+    for index, call in enumerate(calls):
+        function = {"name": call["name"], "arguments": ""}
+        yield {
+            "index": index,
+            "id": call.get("id") or f"call_{index}",
+            "type": "function",
+            "function": function,
+        }
+        text = call["arguments"]
+        for start in range(0, len(text), chars):
+            yield {"index": index, "function": {"arguments": text[start : start + chars]}}
 
 
 def _frame(recorded: Recorded) -> dict[str, Any]:

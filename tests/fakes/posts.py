@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from adapters.posts import Limits, Posts, Showing, Throttled
+from adapters.posts import Limits, Posts, Showing, Throttled, Work
 from bot.domain import Author, Part, SessionKey, Turn
 from bot.errors import LeaseLost, PlatformError, PlatformForbidden, PlatformUnavailable, PostGone
 from bot.ports import Journal
@@ -116,6 +116,7 @@ class FakePosts(Posts):
         """A call waits for `hold`."""
         self.files_allowed = True
         self.signs = 0
+        self.works: list[Work] = []
         self.on_call: Callable[[], None] = lambda: None
         self._newest = ASKED
         self._under_way = False
@@ -139,8 +140,9 @@ class FakePosts(Posts):
     async def ours(self) -> Sequence[int]:
         return sorted(self.thread)
 
-    async def working(self) -> None:
+    async def working(self, work: Work) -> None:
         self.signs += 1
+        self.works.append(work)
 
     def shown(self) -> list[str]:
         """What people read, from top to bottom."""

@@ -13,7 +13,7 @@ from storage.archive.passing import PassedOver
 from storage.hot import NoContext
 from storage.search.finder import SqlFinder
 from tests.databases import opened
-from tests.fakes.core import HeldModel, Process, taking_from
+from tests.fakes.core import Answering, HeldModel, Process, taking_from
 from tests.fakes.playground import Marks, page_server
 
 
@@ -41,7 +41,7 @@ class Playground:
 
 
 @contextlib.asynccontextmanager
-async def remembering(folder: Path) -> AsyncIterator[Playground]:
+async def remembering(folder: Path, model: Answering | None = None) -> AsyncIterator[Playground]:
     """A playground whose bot answers, archives and recalls."""
     async with opened(f"sqlite+aiosqlite:///{folder}/archive.db") as database:
         finder = SqlFinder(database)
@@ -49,7 +49,7 @@ async def remembering(folder: Path) -> AsyncIterator[Playground]:
         sharing = Sharing(finder, finder, PassedOver(database), Continuations(database))
         platform = WebPlatform(folder, Marks(), recall=recall, taker=taker, sharing=sharing)
         sharing.serve({"web": platform})
-        model = HeldModel()
+        model = model or HeldModel()
         process = Process(database, NoContext(), platform, model)
         for each in (recall, process.recall):
             each.serve({"web": platform})

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import pytest
 import sqlalchemy as sa
 
+from adapters import posts
 from adapters.pacing import Pace
 from adapters.posts import Limits, Posts, Showing
 from adapters.reply import PacedReply
@@ -157,7 +158,7 @@ class RoomPosts(Posts):
         thread, asked = self._turn.key.thread, self._turn.asked[-1]
         return [at for at, (where, _, _) in self._room.posts.items() if where == thread and at > asked]
 
-    async def working(self) -> None: ...
+    async def working(self, work: posts.Work) -> None: ...
 
 
 class RoomPlatform(Platform):

@@ -141,6 +141,60 @@ async def test_everybody_is_shown_what_discords_rules_let_them_read(fake: FakeDi
             assert shown.left_out == bool(unseen)
 
 
+def readers(fake: FakeDiscord, guild: int, place: int) -> set[int]:
+    """Everybody in the guild who reads there."""
+    return {person for person in fake.guilds[guild].members if reads(fake, person, place)}
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_what_is_said_to_all_comes_from_where_all_may_read(fake: FakeDiscord, seed: int) -> None:
+    """Never from elsewhere; and from every channel whose rules keep nobody out."""
+    draw = random.Random(seed)
+    guild, _ = drawn_guild(fake, draw)
+    roles = sorted(fake.guilds[guild].roles)
+    for number in range(12):
+        fake.guilds[guild].members[fake.person(f"more {number}")] = draw.sample(roles, 2)
+    fake.channel(guild, "open")
+    rooms = [c for c in fake.channels.values() if c.guild == guild]
+    everywhere = frozenset(
+        Place("discord", str(guild), str(c.parent if c.is_thread else c.id), str(c.id) if c.is_thread else "")
+        for c in rooms
+    )
+    compared = 0
+    async with connected(fake, Core()) as platform:
+        for here in rooms:
+            shown = ids(await platform.open_to_readers_of(key_of(fake, here.id), everywhere))
+            audience = readers(fake, guild, here.id)
+            for place in shown:
+                assert audience <= readers(fake, guild, place), (here.id, place)
+            compared += len(shown)
+            assert here.id in shown
+            assert max(c.id for c in rooms if not c.is_thread) in shown
+    assert compared > len(rooms) * 2
+
+
+async def test_a_channel_that_one_role_may_not_read_is_not_open_to_all(fake: FakeDiscord) -> None:
+    guild = fake.guild("guild")
+    lobby, wide, shut = (fake.channel(guild, name) for name in ("lobby", "wide", "shut"))
+    guests = fake.role(guild, "guests", [], [])
+    fake.deny(shut, ["view_channel"], role=guests)
+    fake.allow(wide, ["view_channel"], role=guests)
+    places = frozenset(Place("discord", str(guild), str(each)) for each in (lobby, wide, shut))
+    async with connected(fake, Core()) as platform:
+        assert ids(await platform.open_to_readers_of(key_of(fake, lobby), places)) == {lobby, wide}
+        assert ids(await platform.open_to_readers_of(key_of(fake, shut), places)) == {lobby, wide, shut}
+
+
+async def test_another_guild_is_never_open_to_the_readers_of_a_channel(fake: FakeDiscord) -> None:
+    one, other = fake.guild("one"), fake.guild("other")
+    here, there = fake.channel(one, "lobby"), fake.channel(other, "lobby")
+    places = frozenset((Place("discord", str(one), str(here)), Place("discord", str(other), str(there))))
+    async with connected(fake, Core()) as platform:
+        assert ids(await platform.open_to_readers_of(key_of(fake, here), places)) == {here}
+        unknown = SessionKey("discord", str(one), "1", "1")
+        assert not await platform.open_to_readers_of(unknown, places)
+
+
 async def test_a_direct_message_looks_into_every_guild_that_is_shared(fake: FakeDiscord) -> None:
     draw = random.Random(1)
     (one, people), (other, _) = drawn_guild(fake, draw), drawn_guild(fake, draw)

@@ -3,6 +3,7 @@
 Worlds are drawn, and recall is compared with a slow, obvious reference that looks at every message.
 """
 
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -10,10 +11,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot.domain import Addressed, Author, Deleted, Edited, Message, Said, SessionKey
+from bot.domain import Addressed, Author, Call, Deleted, Edited, Message, Said, SessionKey, Turn
 from bot.finding import Bookmark, Excerpt, Known, Page, Place, Question, Readable, Shelf, Side
 from bot.recall import PAGE, Recall
 from bot.recall_words import NOT_THERE
+from bot.searching import Searcher
 from storage.archive.claims import Claimant
 from storage.archive.records import Records
 from storage.database import Database
@@ -57,6 +59,15 @@ class Town(Shelf):
             {place: name for place, name in own.items() if place not in self.public},
             direct=(at.workspace, at.channel) in self.directs,
         )
+
+    async def open_to_readers_of(self, at: SessionKey, places: frozenset[Place]) -> frozenset[Place]:
+        readers = [each.id for each in PEOPLE if self.may_read(each.id, self.home(at))]
+        return frozenset(place for place in places if all(self.may_read(reader, place) for reader in readers))
+
+    def home(self, at: SessionKey) -> Place:
+        """Whose readers read what is said there."""
+        closed = Place("p", at.workspace, at.channel, at.thread)
+        return closed if closed in self.readers else closed._replace(thread="")
 
     async def link(self, key: SessionKey, position: int) -> str:
         return f"{key}/{position}"
@@ -168,6 +179,25 @@ class World:
                 found[one.key] = found.get(one.key, 0) + 1
         return found
 
+    def may_be_told(self, person: str, at: SessionKey, place: Place) -> bool:
+        """Whether an answer to somebody, which all who are there read, may hold something from that place."""
+        if not self.may_see(person, at, place):
+            return False
+        if (at.workspace, at.channel) in self.town.directs:
+            return True
+        readers = [each.id for each in PEOPLE if self.town.may_read(each.id, self.town.home(at))]
+        return all(self.town.may_read(reader, place) for reader in readers)
+
+    def expected_by_the_tool(self, question: Question, first: int) -> dict[SessionKey, list[str]]:
+        """What messages hold every word, by session, but for what the model sees anyway."""
+        found: dict[SessionKey, list[str]] = {}
+        for one in self.told.values():
+            fits = set(question.words.split()) <= set(one.message.text.split())
+            seen = one.key == question.at and one.message.position >= first
+            if fits and not seen and self.may_be_told(question.by.id, question.at, one.place):
+                found.setdefault(one.key, []).append(one.message.text)
+        return found
+
     def questions(self, number: int) -> Iterator[Question]:
         """People who ask for one or two words, for somebody, or for nothing, somewhere that they may be."""
         while number:
@@ -230,3 +260,33 @@ async def test_nobody_opens_a_conversation_that_they_may_not_be_shown(database: 
         else:
             assert answer == NOT_THERE
     assert 0 < opened < 40
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_models_search_finds_what_all_who_read_the_answer_may_read(
+    database: Database, seed: int
+) -> None:
+    world = World(database, seed)
+    await world.live(200)
+    searcher = Searcher(world.recall, lambda text: 0)
+    some = 0
+    for question in world.questions(60):
+        if not question.words or ":" in question.words:
+            continue
+        first = world.draw.choice([0, 1_100, 5_000])
+        turn = Turn(1, 1, question.at, (5_000,), 5_000, 1, 1, question.by)
+        call = Call("1", "search_archive", json.dumps({"words": question.words}))
+        told = json.loads(await searcher.search(turn, call, first, tokens=1))
+        expected = world.expected_by_the_tool(question, first)
+        found = [line for part in told["found"] for line in part["said"] if "found" in line]
+        links = {line["link"].rpartition("/")[0] for line in found}
+        assert links <= {str(key) for key in expected}
+        assert len(links) == min(len(expected), PAGE)
+        assert told["result"].startswith(f"{len(expected)} " if expected else "I found nothing")
+        assert len(found) == len(links)
+        assert {line["text"] for line in found} <= {text for each in expected.values() for text in each}
+        around = {line["text"] for part in told["found"] for line in part["said"]}
+        shown = [one for one in world.told.values() if str(one.key) in links]
+        assert around <= {one.message.text for one in shown}
+        some += len(links)
+    assert some > 10

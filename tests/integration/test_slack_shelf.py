@@ -133,6 +133,94 @@ async def test_whoever_asks_is_shown_what_they_may_read_and_nothing_else(slack: 
                 assert at in channels(found.private)
 
 
+async def open_to_readers(shelf: SlackShelf, slack: FakeSlack, at: str = CHANNEL) -> set[str]:
+    """Where something may come from that is said in a channel to all."""
+    places = frozenset(Place("slack", TEAM, channel) for channel in slack.team.channels)
+    return channels(await shelf.open_to_readers_of(SessionKey("slack", TEAM, at, "main"), places))
+
+
+@pytest.mark.parametrize("seed", range(15))
+async def test_what_is_said_to_all_comes_from_where_all_may_read(slack: FakeSlack, seed: int) -> None:
+    dice = random.Random(seed)
+    draw(slack, dice)
+    slack.channels_page = dice.choice([2, 5, 1000])
+    places = [c for c in slack.team.channels.values() if c.kind != "im"]
+    async with shelf_on(slack, ManualClock()) as shelf:
+        for here in places:
+            at = SessionKey("slack", TEAM, here.id, "main")
+            readers = {person for person in PEOPLE if may_read(slack, person, here)}
+            for asker in readers:
+                found = await shelf.places(Author(asker, asker), at, Archive(slack.team.channels))
+                shown = {*found.shared, *(place for place in found.private if place.channel == here.id)}
+                common = await shelf.open_to_readers_of(at, frozenset(shown))
+                for place in common:
+                    there = slack.team.channels[place.channel]
+                    assert all(may_read(slack, reader, there) for reader in readers)
+                if BOT in here.members <= {ALICE, BOB, BOT} and not here.shared:
+                    assert common == shown
+                assert {place for place in shown if place.channel == here.id} <= common
+
+
+async def test_where_a_guest_reads_nothing_is_said_from_elsewhere(slack: FakeSlack) -> None:
+    async with shelf_on(slack, ManualClock()) as shelf:
+        assert OTHER_CHANNEL in await open_to_readers(shelf, slack)
+    slack.team.channels[CHANNEL].members.add(GUEST)
+    async with shelf_on(slack, ManualClock()) as shelf:
+        assert await open_to_readers(shelf, slack) == {CHANNEL}
+
+
+async def test_a_channel_that_is_shared_with_others_only_tells_of_itself(slack: FakeSlack) -> None:
+    slack.team.channels[CHANNEL].shared = True
+    async with shelf_on(slack, ManualClock()) as shelf:
+        assert await open_to_readers(shelf, slack) == {CHANNEL}
+
+
+async def test_many_readers_are_judged_by_the_list_of_the_workspace(slack: FakeSlack) -> None:
+    crowd = {f"U1{number:04}": f"Member {number}" for number in range(60)}
+    slack.team.users |= crowd
+    slack.team.channels[CHANNEL].members |= set(crowd)
+    slack.channels_page = 25
+    async with shelf_on(slack, ManualClock()) as shelf:
+        assert OTHER_CHANNEL in await open_to_readers(shelf, slack)
+        assert "users.info" not in {method for method, _ in slack.calls}
+    slack.team.channels[CHANNEL].members.add(SINGLE)
+    async with shelf_on(slack, ManualClock()) as shelf:
+        assert await open_to_readers(shelf, slack) == {CHANNEL}
+
+
+@pytest.mark.parametrize("method", ["conversations.info", "conversations.members", "users.info"])
+async def test_where_slack_does_not_tell_who_reads_only_the_channel_itself_is_told_of(
+    slack: FakeSlack, method: str
+) -> None:
+    slack.failures[method] = ["fatal_error"] * 9
+    async with shelf_on(slack, ManualClock()) as shelf:
+        assert await open_to_readers(shelf, slack) == {CHANNEL}
+
+
+async def test_who_reads_is_not_believed_for_a_minute(slack: FakeSlack) -> None:
+    clock = ManualClock()
+    async with shelf_on(slack, clock) as shelf:
+        assert OTHER_CHANNEL in await open_to_readers(shelf, slack)
+        calls = len(slack.calls)
+        clock.now += 30
+        assert OTHER_CHANNEL in await open_to_readers(shelf, slack)
+        assert len(slack.calls) == calls
+        slack.team.channels[CHANNEL].members.add(GUEST)
+        clock.now += 30
+        assert await open_to_readers(shelf, slack) == {CHANNEL}
+
+
+async def test_a_guest_who_joins_is_heeded_from_that_moment(slack: FakeSlack) -> None:
+    places = frozenset(Place("slack", TEAM, channel) for channel in (CHANNEL, OTHER_CHANNEL))
+    at = SessionKey("slack", TEAM, CHANNEL, "main")
+    async with running(slack, ScriptedCore(), cache=Memos(None, "a")) as platform:
+        before = await platform.open_to_readers_of(at, places)
+        await slack.join(GUEST, channel=CHANNEL).finished()
+        after = await platform.open_to_readers_of(at, places)
+    assert before == places
+    assert channels(after) == {CHANNEL}
+
+
 async def test_a_direct_message_is_private_to_its_person(slack: FakeSlack) -> None:
     async with shelf_on(slack, ManualClock()) as shelf:
         assert (await asked(shelf, slack, ALICE, DM)).direct

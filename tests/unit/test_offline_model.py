@@ -1,9 +1,12 @@
 """The offline model says that it is one, and shows what it was shown."""
 
+import json
+from dataclasses import replace
+
 import pytest
 
 from adapters.llm.offline import QUOTE_CHARS, OfflineModel, answer
-from bot.domain import Delta, Finished, Prompt, PromptMessage, Role
+from bot.domain import Call, Called, Delta, Finished, Prompt, PromptMessage, Role, Tool
 
 
 def prompt(*said: str) -> Prompt:
@@ -89,3 +92,65 @@ async def test_without_a_pace_the_answer_is_there_at_once() -> None:
     assert delta == Delta(answer(asked))
     assert isinstance(finished, Finished)
     assert finished.usage.finish_reason == "stop"
+
+
+SEARCH = Tool("search_archive", "Looks things up.", {"words": "What to look for."})
+FOUND = {
+    "where": "#ops",
+    "said": [
+        {"by": "Ann", "at": "3 May 2026, 10:00", "link": "#/ops/1/1", "text": "Which colour?"},
+        {
+            "by": "Joe",
+            "at": "3 May 2026, 10:01",
+            "link": "#/ops/1/2",
+            "text": "the login page gets a\n`blue` button",
+            "found": True,
+        },
+    ],
+}
+
+
+async def called(asked: Prompt) -> tuple[Call, ...]:
+    chunks = [chunk async for chunk in OfflineModel(pace_s=0).stream(asked, "")]
+    return next((chunk.calls for chunk in chunks if isinstance(chunk, Called)), ())
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("what did we decide about the login page?", "login page"),
+        ("What was said about Kubernetes? Quickly please.", "Kubernetes"),
+        ("did anybody talk about 日本語", "日本語"),
+        ("remind me, who agreed on the budget for 2027?", "budget 2027"),
+    ],
+)
+async def test_it_searches_for_what_somebody_asks_about(question: str, words: str) -> None:
+    [call] = await called(replace(prompt(f"Joe: {question}"), tools=(SEARCH,)))
+    assert (call.tool, json.loads(call.arguments)) == ("search_archive", {"words": words})
+
+
+async def test_it_searches_for_nothing_else() -> None:
+    for asked in ("hello", "what is my name?", "I said about the same", "let us talk"):
+        assert not await called(replace(prompt(f"Joe: {asked}"), tools=(SEARCH,)))
+    assert not await called(prompt("Joe: what did we decide about the login page?"))
+
+
+async def test_it_does_not_search_for_what_it_sees() -> None:
+    asked = prompt("Ann: the login page gets a button", "Joe: what did we decide about the login page?")
+    assert not await called(replace(asked, tools=(SEARCH,)))
+    assert "That was said here: “Ann: the login page gets a button”." in answer(asked)
+
+
+def test_it_tells_what_it_found_with_its_source() -> None:
+    asked = prompt("Joe: what did we decide about the login page?")
+    result = PromptMessage(Role.TOOL, json.dumps({"found": [FOUND]}), call="call_1", background=True)
+    text = answer(replace(asked, messages=(*asked.messages, result)))
+    assert "- [#ops, 3 May 2026, 10:01](#/ops/1/2), Joe: “the login page gets a 'blue' button”" in text
+    assert "Which colour" not in text
+
+
+@pytest.mark.parametrize("result", ['{"found": []}', "A sentence.", "{"])
+def test_it_says_when_it_found_nothing(result: str) -> None:
+    asked = prompt("Joe: what did we decide about the login page?")
+    found = PromptMessage(Role.TOOL, result, call="call_1", background=True)
+    assert "found nothing that fits" in answer(replace(asked, messages=(*asked.messages, found)))

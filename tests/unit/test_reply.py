@@ -7,7 +7,7 @@ import pytest
 
 from adapters import words
 from adapters.pacing import Pace
-from adapters.posts import Showing
+from adapters.posts import Showing, Work
 from adapters.reply import PATIENCE_S, WORKING_AFTER_S, WORKING_EVERY_S, PacedReply
 from bot.domain import Answer, Outcome, Part
 from bot.errors import LeaseLost, PlatformForbidden, PlatformUnavailable
@@ -105,6 +105,18 @@ class TestGrowing:
         assert scene.posts.signs == 2
         await scene.show("Hello", 3 * WORKING_EVERY_S)
         assert scene.posts.signs == 2
+        await scene.finish("Hello.")
+
+    async def test_a_search_is_shown_at_once_and_as_long_as_there_is_no_text(self, scene):
+        await scene.reply.open()
+        await scene.time.pass_(WORKING_AFTER_S + 0.1)
+        await scene.reply.searching()
+        await scene.time.pass_(WORKING_EVERY_S + 1)
+        assert scene.posts.works == [Work.THINKING, Work.SEARCHING, Work.SEARCHING]
+        await scene.show("Hello", 1)
+        await scene.reply.searching()
+        await scene.time.pass_(3 * WORKING_EVERY_S)
+        assert len(scene.posts.works) == 3
         await scene.finish("Hello.")
 
 

@@ -52,6 +52,16 @@ def test_hostile_text_becomes_known_elements_and_safe_links_alone(text: str) -> 
             assert str(attributes["href"]).startswith(("http://", "https://", "mailto:"))
 
 
+@pytest.mark.parametrize("address", ["#/general/17/18", "#/dm-ann/main/3"])
+def test_a_link_to_a_message_within_the_page_is_one(address: str) -> None:
+    assert tree(f"[there]({address})") == [["p", {}, ["a", {"href": address}, "there"]]]
+
+
+@pytest.mark.parametrize("address", ["#", "#top", "/general", "#/a?b", "##/a", "#//a:b"])
+def test_no_other_address_within_the_page_is_a_link(address: str) -> None:
+    assert "href" not in str(tree(f"[there]({address})"))
+
+
 def test_html_is_shown_as_the_text_that_it_is() -> None:
     assert text_of(tree("a <b>c</b>")) == "a <b>c</b>"
 

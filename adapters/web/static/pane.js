@@ -15,7 +15,8 @@ export class Pane {
     this.label = root ? `Thread in ${this.title}` : `Messages in ${this.title}`;
     this.placeholder = root ? "Reply" : channel.kind === "direct" ? `Message ${channel.name}` : `Message ${this.title}`;
     this.ending = new AbortController();
-    this.working = h("p", { class: "working", role: "status", hidden: true }, h("span", { class: "dots", "aria-hidden": "true" }, h("i"), h("i"), h("i")), h("span", {}, `${this.room.bot.name} is working on it`));
+    this.work = h("span");
+    this.working = h("p", { class: "working", role: "status", hidden: true }, h("span", { class: "dots", "aria-hidden": "true" }, h("i"), h("i"), h("i")), this.work);
     this.list = new PostList(this, root ? null : this.welcome());
     this.composer = new Composer(this, `${host.id}-box`);
     const remembers = this.room.remembers && (root || channel.kind === "direct");
@@ -69,6 +70,8 @@ export class Pane {
     const follow = this.list.nearEnd();
     this.working.hidden = left <= 0;
     if (left <= 0) return;
+    const searches = this.room.workAt(this.channel.id, this.root) === "searching";
+    this.work.textContent = `${this.room.bot.name} is ${searches ? "looking through what was said" : "working on it"}`;
     this.workingEnds = setTimeout(() => this.showWorking(), left);
     if (follow) this.list.toEnd();
   }

@@ -22,7 +22,7 @@ export class Room extends EventTarget {
     this.posts = new Map();
     this.tallies = new Map();
     this.unread = new Map();
-    this.working = new Map(); // place -> when the bot was last seen at work there
+    this.working = new Map(); // place -> when the bot was last seen at work there, and at which
     this.notes = start.notes;
     this.names = mentionPattern([...start.people.map((person) => person.name), start.bot.name]);
     this.start = start.newest;
@@ -84,7 +84,7 @@ export class Room extends EventTarget {
       this.tell("post", { post: news.post, isNew });
     }
     if (news.working) {
-      this.working.set(placeOf(news.working), Date.now());
+      this.working.set(placeOf(news.working), { at: Date.now(), work: news.working.work });
       this.tell("working", news.working);
     }
     if (news.note) {
@@ -95,7 +95,12 @@ export class Room extends EventTarget {
 
   /** For how many more ms the bot counts as being at work in a place. */
   worksFor(channel, root) {
-    return (this.working.get(placeOf({ channel, root })) ?? 0) + WORKING_MS - Date.now();
+    return (this.working.get(placeOf({ channel, root }))?.at ?? 0) + WORKING_MS - Date.now();
+  }
+
+  /** What it does there: `thinking` or `searching`. */
+  workAt(channel, root) {
+    return this.working.get(placeOf({ channel, root }))?.work;
   }
 
   tell(type, detail = {}) {

@@ -51,6 +51,7 @@ class WebApi:
             "conversations.info": self._channel_info,
             "conversations.open": self._open_direct,
             "conversations.list": self._list,
+            "conversations.members": self._channel_members,
             "conversations.replies": lambda *given: self.answer_replies(*given),
             "files.completeUploadExternal": self._complete_upload,
             "files.getUploadURLExternal": self._upload_url,
@@ -58,6 +59,7 @@ class WebApi:
             "users.conversations": self._users_conversations,
             "users.info": self._user_info,
             "views.open": self._open_view,
+            "users.list": self._users_list,
         }
 
     async def call(self, method: str, token: str, arguments: Json) -> Json:
@@ -455,12 +457,33 @@ class WebApi:
             "response_metadata": {"next_cursor": cursor},
         }
 
+    async def _channel_members(self, team: Team, arguments: Json) -> Json:
+        members = sorted(self._channel(team, arguments).members)
+        page, cursor = self._slice(members, arguments)
+        return {"members": page, "response_metadata": {"next_cursor": cursor}}
+
+    async def _users_list(self, team: Team, arguments: Json) -> Json:
+        page, cursor = self._slice(sorted(team.users), arguments)
+        return {
+            "members": [self._told_of(team, user)["user"] for user in page],
+            "response_metadata": {"next_cursor": cursor},
+        }
+
+    def _slice(self, everything: list[str], arguments: Json) -> tuple[list[str], str]:
+        start, limit = int(arguments.get("cursor") or 0), int(arguments.get("limit") or 100)
+        page = everything[start : start + min(limit, self._slack.channels_page)]
+        end = start + len(page)
+        return page, str(end) if end < len(everything) else ""
+
     async def _user_info(self, team: Team, arguments: Json) -> Json:
-        name = team.users.get(str(arguments.get("user", "")))
+        return self._told_of(team, str(arguments.get("user", "")))
+
+    def _told_of(self, team: Team, user: str) -> Json:
+        name = team.users.get(user)
         if name is None:
             raise Refused("user_not_found")
         profile = {"display_name": name, "real_name": f"{name} Example"}
-        user, guest = arguments["user"], team.guests.get(arguments["user"], "")
+        guest = team.guests.get(user, "")
         home = team.shared_users.get(user, team.id)
         return {
             "user": {

@@ -430,6 +430,15 @@ class FakeSlack:
         event: Json = {"type": "member_left_channel", "user": user, "channel": channel, "channel_type": kind}
         return self.event(event | {"team": team, "event_ts": self.clock.ts()}, team=team)
 
+    def join(self, user: str, *, channel: str = CHANNEL, team: str = TEAM) -> Delivered:
+        """Somebody joins a channel, or is invited."""
+        where = self.teams[team].channels[channel]
+        where.members.add(user)
+        kind = {"channel": "C", "group": "G"}[where.kind]
+        event: Json = {"type": "member_joined_channel", "user": user, "channel": channel}
+        event["channel_type"] = kind
+        return self.event(event | {"team": team, "event_ts": self.clock.ts()}, team=team)
+
     def make_private(self, *, channel: str = CHANNEL, team: str = TEAM) -> Delivered:
         """A public channel becomes a private one."""
         self.teams[team].channels[channel].kind = "group"
