@@ -28,6 +28,8 @@ KEPT_BLOCKS = 12
 """Blocks of one level there may be before the oldest are merged."""
 MOST_STEPS = 20
 """Blocks made in one go; a long backlog (an import) is caught up over several turns."""
+MOST_WAITING = 100
+"""Sessions that wait for their summaries; others are looked after with their next turn."""
 TEXT_CHARACTERS = 2_000
 """What one message may contribute, and what one block may hold."""
 WITHOUT_MODEL_CHARACTERS = 60
@@ -50,7 +52,7 @@ class Summariser:
 
     async def look_after(self, turn: Turn, first_shown: int) -> None:
         """Summarise what is older than `first_shown`, the oldest message that the turn's prompt held."""
-        if turn.session_id in self._busy:
+        if turn.session_id in self._busy or len(self._busy) >= MOST_WAITING:
             return
         self._busy.add(turn.session_id)
         try:

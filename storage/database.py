@@ -135,7 +135,10 @@ class SqliteDatabase:
         self._writer.start()
 
     async def write(self, work: Work[T]) -> T:
-        """Run `work` with whoever else is waiting; returns once the group is on disk."""
+        """Run `work` with whoever else is waiting; returns once the group is on disk.
+
+        Work whose caller was cancelled before its group began is not done: nobody would hear of it.
+        """
         if self._closed:
             raise ArchiveUnavailable("The archive is closed.")
         loop = asyncio.get_running_loop()
@@ -197,6 +200,8 @@ class SqliteDatabase:
     def _write_groups(self) -> None:
         connection: sa.Connection | None = None
         while group := self._next_group():
+            if not (group := [job for job in group if not job.done.cancelled()]):
+                continue
             try:
                 if connection is None:
                     connection = self._engine.connect().execution_options(writes=True)

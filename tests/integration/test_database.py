@@ -1,6 +1,8 @@
 """What the archive's databases make of work that they refuse."""
 
 import asyncio
+import threading
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -8,7 +10,7 @@ import sqlalchemy as sa
 from bot.errors import ArchiveUnavailable
 from storage.database import Database, open_database
 from storage.tables import watermarks
-from tests.databases import fresh_database
+from tests.databases import fresh_database, opened
 
 
 def put(c: sa.Connection, channel: str | None, position: int) -> int:
@@ -117,3 +119,24 @@ async def test_work_that_loses_every_race_is_an_error_of_ours(postgres: str) -> 
             await database.write(lambda c: c.execute(raising).rowcount)
     finally:
         await database.close()
+
+
+async def test_work_whose_caller_is_gone_before_it_began_is_not_done(tmp_path: Path) -> None:
+    """Else a mention would be taken up by nobody: its turn is claimed, and no task runs it."""
+    async with opened(f"sqlite+aiosqlite:///{tmp_path}/archive.db") as database:
+        begun, go_on = asyncio.Event(), threading.Event()
+        loop = asyncio.get_running_loop()
+
+        def slow(_: sa.Connection) -> bool:
+            loop.call_soon_threadsafe(begun.set)
+            return go_on.wait(20)
+
+        first = asyncio.create_task(database.write(slow))
+        await begun.wait()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await database.write(lambda c: put(c, "nobody waits", 1))
+        go_on.set()
+        await first
+        await database.write(lambda c: put(c, "somebody waits", 1))
+        assert await database.read(kept) == ["somebody waits"]

@@ -1,5 +1,6 @@
 """Summaries of long threads: they tile what is older than the prompt, stay few, and forget what is gone."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -22,7 +23,7 @@ from bot.domain import (
     Turn,
     Usage,
 )
-from bot.summary import BLOCK_MESSAGES, KEPT_BLOCKS, MOST_STEPS, Summariser
+from bot.summary import BLOCK_MESSAGES, KEPT_BLOCKS, MOST_STEPS, MOST_WAITING, Summariser
 from storage.archive.claims import Claimant
 from storage.archive.records import Records
 from storage.archive.summaries import Summaries
@@ -240,3 +241,34 @@ async def test_a_small_model_is_never_shown_more_than_it_takes(database: Databas
     assert thread.model.prompts
     for prompt in thread.model.prompts:
         assert sum(len(each.text) for each in prompt.messages) <= card.context_tokens
+
+
+class Slow(Summaries):
+    """Nothing can be read yet."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.open = asyncio.Event()
+
+    async def blocks(self, session_id: int, fresh_from: int) -> tuple[Block, ...]:
+        self.asked += 1
+        await self.open.wait()
+        return ()
+
+
+async def test_sessions_that_wait_for_their_summaries_do_not_pile_up(
+    database: Database, thread: Thread
+) -> None:
+    recorded = await thread.records.record(said(1))
+    assert recorded.turn is not None
+    store = Slow()
+    summariser = Summariser(store, Windows(database), thread.model)
+    waiting = [
+        asyncio.create_task(summariser.look_after(replace(recorded.turn, session_id=number), 1))
+        for number in range(MOST_WAITING + 1)
+    ]
+    done, _ = await asyncio.wait(waiting, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+    assert done == {waiting[-1]}
+    store.open.set()
+    await asyncio.gather(*waiting)
+    assert store.asked == MOST_WAITING
