@@ -1,6 +1,6 @@
 """Where the search index is kept: plain tables, the same on SQLite and PostgreSQL.
 
-A message is first one row of `search_tail`. A thousand of those at a time are sealed into a bucket:
+A message is first one row of `search_tail`. Some thousands of those at a time are sealed into a bucket:
 one row for each term and bucket says which of the bucket's messages hold the term. So recording a
 message costs one insert, a search reads the newest buckets first and stops when it has enough, and
 forgetting a message changes rows that are in plain sight.
@@ -9,6 +9,9 @@ forgetting a message changes rows that are in plain sight.
 import sqlalchemy as sa
 
 from storage.tables import Id, metadata
+
+FORMAT = 2
+"""Raised when the same text gives other terms, or they are kept otherwise: then every index is made anew."""
 
 Term = sa.String().with_variant(sa.String(collation="C"), "postgresql")
 
@@ -53,7 +56,7 @@ search_buckets = sa.Table(
 search_docs = sa.Table(
     "search_docs",
     metadata,
-    sa.Column("spot", Id, primary_key=True, autoincrement=False, comment="bucket * 1024 + slot"),
+    sa.Column("spot", Id, primary_key=True, autoincrement=False, comment="bucket * 4096 + slot"),
     sa.Column("session_id", Id, nullable=False),
     sa.Column("position", sa.BigInteger, nullable=False),
     sa.Column("author_id", sa.String, nullable=False),
@@ -71,10 +74,22 @@ search_terms = sa.Table(
     sqlite_with_rowid=False,
 )
 
+search_sealing = sa.Table(
+    "search_sealing",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False, comment="1: one bucket at a time"),
+    sa.Column("bucket", sa.BigInteger, nullable=False),
+    sa.Column("owner", sa.String, nullable=False, comment="the process that seals it"),
+    sa.Column("lease_until", sa.Double, nullable=False, comment="database clock, seconds"),
+    sa.Column("lost", sa.Integer, nullable=False, comment="messages unindexed since it was begun"),
+)
+"""At most one row: the bucket that is being filled."""
+
 search_backlog = sa.Table(
     "search_backlog",
     metadata,
     sa.Column("done_id", Id, nullable=False, comment="of messages.id: up to here they are in the index"),
     sa.Column("last_id", Id, nullable=False, comment="up to here they were there before the index was"),
+    sa.Column("format", sa.Integer, nullable=False, comment="of the index, see FORMAT"),
 )
 """One row: what the index still lacks of an archive that is older than it."""

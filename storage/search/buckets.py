@@ -9,14 +9,15 @@ import sqlalchemy as sa
 
 from storage.search.among import among
 from storage.search.checks import Checks, in_time
-from storage.search.clauses import Clause, Way
-from storage.search.index import microseconds, numbers_of
+from storage.search.clauses import Way
+from storage.search.index import microseconds
+from storage.search.places import numbers_of
 from storage.search.slots import SLOTS, bits_of, highest_first, places_of
 from storage.search.wanted import Candidate, Catch, Wanted
 from storage.search_tables import search_buckets, search_docs, search_terms
 
-_FIRST_BUCKETS = 16
-_MOST_BUCKETS = 256
+_FIRST_BUCKETS = 4
+_MOST_BUCKETS = 64
 _AT_ONCE = 300
 """Messages that are looked at together."""
 
@@ -27,7 +28,8 @@ class _Bucket:
 
     number: int
     fitting: int
-    by_way: Mapping[tuple[Clause, Way], int]
+    by_way: Mapping[tuple[int, int], int]
+    """By the numbers of a clause and of a way of it."""
 
 
 def search_sealed(c: sa.Connection, wanted: Wanted, catch: Catch) -> None:
@@ -56,7 +58,8 @@ def search_sealed(c: sa.Connection, wanted: Wanted, catch: Catch) -> None:
 class _Known:
     """The clauses as far as the index knows their terms, and the one that is rarest."""
 
-    clauses: tuple[tuple[Clause, tuple[Way, ...]], ...]
+    clauses: tuple[tuple[tuple[int, Way], ...], ...]
+    """For each clause, its ways that may fit, by number."""
     drivers: frozenset[str]
     """Every message that fits has one of these terms; empty: any message may fit."""
 
@@ -78,7 +81,7 @@ def _known_clauses(c: sa.Connection, wanted: Wanted) -> _Known | None:
         if driver is None or cost < driver[0]:
             driver = (cost, frozenset(rarest))
     known = tuple(
-        (clause, tuple(way for way in clause.ways if all(counts.get(term) for term in way.terms)))
+        tuple((n, way) for n, way in enumerate(clause.ways) if all(counts.get(term) for term in way.terms))
         for clause in wanted.clauses
     )
     return _Known(known, driver[1] if driver else frozenset())
@@ -124,7 +127,7 @@ def _newest_bucket(c: sa.Connection, before: datetime | None) -> int | None:
 
 def _matched(c: sa.Connection, known: _Known, wanted: Wanted, numbers: Sequence[int]) -> list[_Bucket]:
     """What of these buckets has all terms, bucket by bucket in the order given."""
-    terms = {term for _, ways in known.clauses for way in ways for term in way.terms}
+    terms = {term for ways in known.clauses for _, way in ways for term in way.terms}
     terms |= wanted.authors | wanted.traits
     excluded = [way.terms for clause in wanted.without for way in clause.ways if not way.pattern]
     terms.update(*excluded)
@@ -141,11 +144,11 @@ def _match(
 ) -> _Bucket:
     fitting = (1 << SLOTS) - 1
     by_way = {}
-    for clause, ways in known.clauses:
+    for clause, ways in enumerate(known.clauses):
         of_clause = 0
-        for way in ways:
-            by_way[clause, way] = _all_of(bits, way.terms)
-            of_clause |= by_way[clause, way]
+        for n, way in ways:
+            by_way[clause, n] = _all_of(bits, way.terms)
+            of_clause |= by_way[clause, n]
         fitting &= of_clause
     for trait in wanted.traits:
         fitting &= bits.get(trait, 0)
@@ -205,11 +208,7 @@ def _checked(
     if wanted.session_id is not None:
         query = query.where(doc.session_id == wanted.session_id)
     for row in c.execute(query):
-        bucket, slot = buckets[row.spot // SLOTS], row.spot % SLOTS
-        candidate = checks.candidate(row, lambda clause, way, b=bucket, s=slot: _has(b, clause, way, s))  # type: ignore[misc]
+        by_way, slot = buckets[row.spot // SLOTS].by_way, row.spot % SLOTS
+        candidate = checks.candidate(row, lambda n, way, b=by_way, s=slot: b.get((n, way), 0) >> s & 1)  # type: ignore[misc]
         if candidate:
             yield candidate
-
-
-def _has(bucket: _Bucket, clause: Clause, way: Way, slot: int) -> bool:
-    return bool(bucket.by_way.get((clause, way), 0) >> slot & 1)

@@ -7,7 +7,6 @@ import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
-from storage.search.clauses import Clause, Way
 from storage.search.index import microseconds
 from storage.search.wanted import Candidate, Wanted
 
@@ -40,21 +39,30 @@ class Checks:
         ways = [way.pattern for clause in wanted.clauses for way in clause.ways]
         asked = [*ways, *(clause.exact for clause in wanted.clauses), self.together, *self.without]
         self.patterns = list(dict.fromkeys(pattern for pattern in asked if pattern))
+        self._ways = [[self._at(way.pattern) for way in clause.ways] for clause in self.clauses]
+        self._exact = [self._at(clause.exact) for clause in self.clauses]
+
+    def _at(self, pattern: str) -> int:
+        """Which of the patterns it is; -1 for none."""
+        return self.patterns.index(pattern) if pattern else -1
 
     def columns(self, stream: sa.Column[str]) -> list[sa.ColumnElement[bool]]:
         """To be selected last of all columns, for `candidate`."""
         return [holds(stream, pattern).label(f"holds_{n}") for n, pattern in enumerate(self.patterns)]
 
-    def candidate(self, row: Any, fits: Callable[[Clause, Way], bool]) -> Candidate | None:
-        """The message of `row` if every clause has a way that fits; `fits` knows of terms alone."""
-        flags = dict(zip(self.patterns, row[-len(self.patterns) :] if self.patterns else (), strict=True))
-        for clause in self.clauses:
-            if not any(flags[way.pattern] if way.pattern else fits(clause, way) for way in clause.ways):
+    def candidate(self, row: Any, fits: Callable[[int, int], bool]) -> Candidate | None:
+        """The message of `row` if every clause has a way that fits.
+
+        `fits` knows of terms alone, by the numbers of a clause and of a way of it.
+        """
+        flags = row[len(row) - len(self.patterns) :]
+        for n, ways in enumerate(self._ways):
+            if not any(flags[at] if at >= 0 else fits(n, way) for way, at in enumerate(ways)):
                 return None
-        if any(flags[pattern] for pattern in self.without):
+        if self.without and any(flags[self._at(pattern)] for pattern in self.without):
             return None
-        exact = tuple(bool(flags[clause.exact]) for clause in self.clauses)
-        in_order = bool(self.together and flags[self.together])
+        exact = tuple(bool(flags[at]) for at in self._exact)
+        in_order = bool(self.together and flags[self._at(self.together)])
         return Candidate(row.session_id, row.position, row.sent_us, exact, in_order)
 
 

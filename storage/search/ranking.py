@@ -1,7 +1,7 @@
 """Which of the messages that fit come first: words as typed, in their order, rare ones, new ones. Pure."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from math import log
 
 from storage.search.wanted import Candidate, Hit
@@ -17,26 +17,20 @@ _IN_ORDER = 0.5
 def ranked(candidates: Sequence[Candidate], now_us: int) -> list[Hit]:
     """The best message of each session, best first; ties go to the newer one."""
     weights = _weights(candidates)
+    ordered = sorted((_rank(candidate, weights, now_us) for candidate in candidates), reverse=True)
+    fitting = Counter(candidate.session_id for candidate in candidates)
     best: dict[int, Hit] = {}
-    for candidate in candidates:
-        hit = Hit(
-            candidate.session_id,
-            candidate.position,
-            candidate.sent_us,
-            _score(candidate, weights, now_us),
-            0,
-        )
-        known = best.get(hit.session_id)
-        if known is None:
-            best[hit.session_id] = hit
-        else:
-            better = min(hit, known, key=_order)
-            best[hit.session_id] = replace(better, others=known.others + 1)
-    return sorted(best.values(), key=_order)
+    for score, sent_us, position, back in ordered:
+        session_id = -back
+        if session_id not in best:
+            best[session_id] = Hit(session_id, position, sent_us, score, fitting[session_id] - 1)
+    return list(best.values())
 
 
-def _order(hit: Hit) -> tuple[float, int, int, int]:
-    return (-hit.score, -hit.sent_us, -hit.position, hit.session_id)
+def _rank(candidate: Candidate, weights: Sequence[float], now_us: int) -> tuple[float, int, int, int]:
+    """The best has the greatest."""
+    score = _score(candidate, weights, now_us)
+    return score, candidate.sent_us, candidate.position, -candidate.session_id
 
 
 def _weights(candidates: Sequence[Candidate]) -> list[float]:

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 
-SLOTS = 1024
+SLOTS = 4096
 """Messages in a bucket."""
 _BITMAP_BYTES = SLOTS // 8
 

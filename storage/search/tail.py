@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import sqlalchemy as sa
 
 from bot.finding import Place
+from storage.search.among import among
 from storage.search.checks import Checks, holds, in_time
 from storage.search.wanted import Catch, Wanted
 from storage.search_tables import search_tail
@@ -14,16 +15,20 @@ def search_tail_rows(c: sa.Connection, wanted: Wanted, catch: Catch) -> None:
     """Add to `catch` what fits in the tail, newest first."""
     checks = Checks(wanted)
     tail = search_tail.c
-    ways = [way for clause in wanted.clauses for way in clause.ways if not way.pattern]
-    has = {way: _has_all(way.terms) for way in ways}
+    ways = [
+        (n, number, way)
+        for n, clause in enumerate(wanted.clauses)
+        for number, way in enumerate(clause.ways)
+        if not way.pattern
+    ]
     query = (
         sa.select(
             tail.session_id, tail.position, tail.sent_us,
             tail.platform, tail.workspace, tail.channel, tail.thread,
-            *(has[way].label(f"way_{n}") for n, way in enumerate(ways)),
+            *(_has_all(way.terms).label(f"way_{n}_{number}") for n, number, way in ways),
             *checks.columns(tail.stream),
         )
-        .where(*_tail_conditions(wanted))
+        .where(*_tail_conditions(c, wanted))
         .order_by(tail.sent_us.desc(), tail.session_id, tail.position)
     )  # fmt: skip
     for row in c.execute(query):
@@ -32,14 +37,15 @@ def search_tail_rows(c: sa.Connection, wanted: Wanted, catch: Catch) -> None:
         if catch.enough():
             catch.whole = False
             return
-        fitting = {way for way, fits in zip(ways, row[7 : 7 + len(ways)], strict=True) if fits}
-        candidate = checks.candidate(row, lambda _clause, way, f=fitting: way in f)  # type: ignore[misc]
+        fitting = {way[:2] for way, fits in zip(ways, row[7 : 7 + len(ways)], strict=True) if fits}
+        candidate = checks.candidate(row, lambda n, number, f=fitting: (n, number) in f)  # type: ignore[misc]
         if candidate:
             catch.add([candidate])
 
 
-def _tail_conditions(wanted: Wanted) -> Iterator[sa.ColumnElement[bool]]:
+def _tail_conditions(c: sa.Connection, wanted: Wanted) -> Iterator[sa.ColumnElement[bool]]:
     tail = search_tail.c
+    yield among(c, tail.channel, sorted({place.channel for place in wanted.places}))
     yield from in_time(tail.sent_us, wanted)
     if wanted.session_id is not None:
         yield tail.session_id == wanted.session_id

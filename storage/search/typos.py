@@ -4,7 +4,7 @@ There is no list of all words to be kept, nor to forget from: every way to misty
 few hundred look-ups.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -22,16 +22,22 @@ MOST_RESPELLINGS = 32
 
 def respelled(c: sa.Connection, clauses: Sequence[Clause]) -> tuple[Clause, ...]:
     """The clauses, with words that the index knows one typo away as further ways."""
-    return tuple(_respelled_clause(c, clause) if clause.word else clause for clause in clauses)
-
-
-def _respelled_clause(c: sa.Connection, clause: Clause) -> Clause:
-    near = {stem(word) for word in neighbours(clause.word)}
-    counts = counts_of(c, near)
-    for term in _in_tail(c, near):
+    near = {clause: {stem(word) for word in neighbours(clause.word)} for clause in clauses if clause.word}
+    everything: set[str] = set().union(*near.values())
+    counts = counts_of(c, everything)
+    for term in _in_tail(c, everything):
         counts[term] = counts.get(term, 0) + 1
+    return tuple(
+        _respelled_clause(clause, {term: counts[term] for term in near[clause] & counts.keys()})
+        if clause.word
+        else clause
+        for clause in clauses
+    )
+
+
+def _respelled_clause(clause: Clause, counts: Mapping[str, int]) -> Clause:
     known = {term for way in clause.ways for term in way.terms}
-    nearest = sorted((term for term in counts if term not in known), key=lambda t: (-counts[t], t))
+    nearest = sorted(counts.keys() - known, key=lambda t: (-counts[t], t))
     ways = tuple(Way(frozenset((term,))) for term in nearest[:MOST_RESPELLINGS])
     return replace(clause, ways=clause.ways + ways)
 
@@ -43,4 +49,4 @@ def _in_tail(c: sa.Connection, terms: set[str]) -> set[str]:
     return found
 
 
-_TAIL_TERMS: Final = sa.select(search_tail.c.terms).order_by(search_tail.c.sent_us.desc()).limit(4 * SLOTS)
+_TAIL_TERMS: Final = sa.select(search_tail.c.terms).order_by(search_tail.c.sent_us.desc()).limit(2 * SLOTS)

@@ -1,4 +1,7 @@
-"""What the index needs done behind everybody's back: sealing, and taking in what is older than it."""
+"""What the index needs done behind everybody's back: sealing, and taking in what is older than it.
+
+An index of another format is taken away first, and the whole archive taken in again.
+"""
 
 import asyncio
 import logging
@@ -11,18 +14,29 @@ from bot.errors import StoreError
 from storage.archive.searchable import found_by, place_of
 from storage.archive.statements import key_of, message_of
 from storage.database import Database
-from storage.search.index import Findable, index_made, seal, unindex, worth_sealing
-from storage.search_tables import search_backlog
+from storage.search.index import Findable, index_made, unindex
+from storage.search.sealing import Sealer
+from storage.search_tables import (
+    FORMAT,
+    search_backlog,
+    search_buckets,
+    search_docs,
+    search_sealing,
+    search_tail,
+    search_terms,
+)
 from storage.tables import messages, sessions
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 """How often it is looked whether there is something to do."""
-BREATH_S = 0.05
+BREATH_S = 0.01
 """Between two steps: writers who wait go first."""
-STEP = 100
+STEP = 50
 """Messages of an older archive that are taken in together."""
+TAKEN_AWAY = 500
+"""Rows of an index of another format that are taken away together."""
 
 _BACKLOG: Final = sa.select(search_backlog)
 _NEXT: Final = (
@@ -45,6 +59,7 @@ class Upkeep:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._sealer = Sealer(database)
 
     async def running(self) -> None:
         """Look now and for ever."""
@@ -61,24 +76,49 @@ class Upkeep:
 
     async def step(self) -> bool:
         """Do one thing, if there is one; whether there may be more."""
-        if await self._database.read(worth_sealing):
-            return await self._database.write(seal)
-        return await self._take_in()
+        backlog = await self._database.read(lambda c: c.execute(_BACKLOG).first())
+        if backlog is not None and backlog.format != FORMAT:
+            await self._database.write(_take_away)
+            return True
+        return await self._sealer.step() or (backlog is not None and await self._take_in(backlog))
 
-    async def _take_in(self) -> bool:
+    async def _take_in(self, backlog: Any) -> bool:
         """Index some of the messages that were there before the index was."""
-        row = await self._database.read(lambda c: c.execute(_BACKLOG).first())
-        if row is None or row.done_id >= row.last_id:
+        if backlog.done_id >= backlog.last_id:
             return False
-        bounds = {"done": row.done_id, "last": row.last_id}
+        bounds = {"done": backlog.done_id, "last": backlog.last_id}
         older = await self._database.read(lambda c: c.execute(_NEXT, bounds).all())
         found = [found_by(message_of(message)) for message in older]
-        upto = older[-1].id if older else row.last_id
-        await self._database.write(lambda c: _take(c, row.done_id, upto, older, found))
+        upto = older[-1].id if older else backlog.last_id
+        await self._database.write(lambda c: _take(c, backlog.done_id, upto, older, found))
         return True
 
 
 _EVENT: Final = {"event": "search.unkept"}
+
+
+_OF_THE_INDEX: Final = (search_buckets, search_sealing, search_terms, search_docs, search_tail)
+"""What searches begin with is taken away first."""
+
+
+def _take_away(c: sa.Connection) -> None:
+    """Remove some of an index of another format; when none is left, the whole archive is to be taken in."""
+    if c.execute(_BACKLOG.with_for_update()).one().format != FORMAT and not _removed(c):
+        last = sa.select(sa.func.coalesce(sa.func.max(messages.c.id), 0)).scalar_subquery()
+        c.execute(sa.update(search_backlog).values(done_id=0, last_id=last, format=FORMAT))
+
+
+def _removed(c: sa.Connection) -> bool:
+    """Whether there may be more. PostgreSQL empties a table at once, SQLite overwrites every page of it."""
+    if c.dialect.name == "postgresql":
+        c.execute(sa.text(f"TRUNCATE {', '.join(table.name for table in _OF_THE_INDEX)}"))
+        return False
+    for table in _OF_THE_INDEX:
+        key = table.primary_key.columns
+        some = sa.select(*key).limit(TAKEN_AWAY)
+        if c.execute(sa.delete(table).where(sa.tuple_(*key).in_(some))).rowcount:
+            return True
+    return False
 
 
 def _take(c: sa.Connection, done: int, upto: int, older: Sequence[Any], found: Sequence[Findable]) -> None:

@@ -38,7 +38,7 @@ from storage.database import Database
 from storage.hot import NoContext
 from storage.search.clauses import clauses_of
 from storage.search.find import find
-from storage.search.index import seal
+from storage.search.sealing import Sealer
 from storage.search.wanted import Wanted
 from storage.search_tables import search_docs, search_tail, search_terms
 from storage.tables import (
@@ -159,7 +159,7 @@ async def test_a_forgotten_thread_leaves_no_word_in_any_table(world: World) -> N
 
 async def test_it_is_gone_from_sealed_parts_of_the_index_too(world: World) -> None:
     await world.say(said(1, f"the {SECRET} is here"), said(2, "hello", JOE, OTHER))
-    await world.database.write(lambda c: seal(c, 1))
+    await Sealer(world.database).seal(1)
     await world.order("forget thread")
     assert await world.holds(SECRET, "zebrafish") == []
     assert await world.rows(search_docs) == await world.rows(messages) == 2
@@ -468,7 +468,7 @@ class TestFile:
             mine = f"{text} {SECRET}{position} {text}" if by is ANN else text
             await small.process.records.record(replace(said(position, mine, by, key), answer=False))
         if sealed:
-            await small.database.write(lambda c: seal(c, 1))
+            await Sealer(small.database).seal(1)
         assert self.held(tmp_path, SECRET, "zebrafish")
         await small.order("forget me yes")
         assert await small.rows(messages) > 100

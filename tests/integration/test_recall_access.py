@@ -20,7 +20,7 @@ from storage.archive.claims import Claimant
 from storage.archive.records import Records
 from storage.database import Database
 from storage.search.finder import SqlFinder
-from storage.search.index import seal
+from storage.search.sealing import Sealer
 from storage.search.upkeep import Upkeep
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -131,7 +131,7 @@ class World:
                 readers = self.town.readers[self.draw.choice(sorted(self.town.readers))]
                 readers ^= {self.draw.choice(PEOPLE).id}
             if self.draw.random() < 0.05:
-                await self.database.write(lambda c: seal(c, 1))
+                await Sealer(self.database).seal(1)
         assert not await Upkeep(self.database).step()
 
     def _text(self) -> str:

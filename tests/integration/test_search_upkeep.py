@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import pytest
 import sqlalchemy as sa
 
 from bot.domain import Addressed, Author, Deleted, Edited, Message, Said, SessionKey
@@ -10,12 +11,22 @@ from bot.finding import Place
 from storage.archive.claims import Claimant
 from storage.archive.records import Records
 from storage.database import Database
+from storage.search import upkeep
 from storage.search.clauses import clauses_of
 from storage.search.find import find
+from storage.search.index import Entry, index
+from storage.search.sealing import Sealer
 from storage.search.slots import SLOTS
 from storage.search.upkeep import STEP, Upkeep
 from storage.search.wanted import Wanted
-from storage.search_tables import search_backlog, search_buckets, search_docs, search_tail, search_terms
+from storage.search_tables import (
+    FORMAT,
+    search_backlog,
+    search_buckets,
+    search_docs,
+    search_tail,
+    search_terms,
+)
 from storage.tables import messages
 
 KEY = SessionKey("web", "w", "c", "1")
@@ -46,7 +57,8 @@ async def rows(db: Database, table: sa.Table) -> int:
 
 
 async def settle(db: Database) -> None:
-    while await Upkeep(db).step():
+    looking_after = Upkeep(db)
+    while await looking_after.step():
         pass
 
 
@@ -60,7 +72,9 @@ async def emptied(db: Database) -> None:
 
 async def test_a_full_tail_is_sealed_and_is_found_as_before(database: Database) -> None:
     await said(database, ["zebra"])
-    await said(database, [f"filler {n}" for n in range(SLOTS)], first=2)
+    (place,) = HERE
+    filler = [Entry(99, n, place, "U1", f"filler {n}", T0) for n in range(1, SLOTS + 1)]
+    await database.write(lambda c: index(c, filler))
     await settle(database)
     assert (await rows(database, search_buckets), await rows(database, search_tail)) == (1, 1)
     assert await found(database, "zebra") == [1]
@@ -83,6 +97,35 @@ async def test_an_older_archive_is_taken_in_step_by_step(database: Database) -> 
     assert await found(database, f"lion{2 * STEP}") == [2 * STEP + 1]
     assert await found(database, "tiger") == [1000]
     assert await rows(database, search_tail) == 2 * STEP + 6
+
+
+async def test_an_index_of_another_format_is_made_anew_step_by_step(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "TAKEN_AWAY", 20)
+    await said(database, ["lion", *(f"filler {n}" for n in range(40))])
+    await Sealer(database).seal(1)
+    renamed = sa.update(search_terms).values(term=search_terms.c.term + "old")
+    await database.write(lambda c: c.execute(renamed))
+    await database.write(lambda c: c.execute(sa.update(search_backlog).values(format=FORMAT - 1)))
+    records = await said(database, ["tiger", "zebra"], first=1000)
+    assert await found(database, "lion") == []
+    looking_after = Upkeep(database)
+    assert await looking_after.step()
+    await records.edit(Edited(KEY, message(1, "gnu", edited=1), Addressed.THREAD))
+    await records.delete(Deleted(KEY, 1001))
+    await settle(database)
+    assert await found(database, "gnu") == [1]
+    assert await found(database, "tiger") == [1000]
+    assert [await found(database, word) for word in ("lion", "zebra")] == [[], []]
+    assert await rows(database, search_tail) == await rows(database, messages)
+    old = sa.select(search_terms.c.term).where(search_terms.c.term.like("%old"))
+    assert await database.read(lambda c: c.execute(old).all()) == []
+
+
+async def test_a_new_archive_has_an_index_of_this_format(database: Database) -> None:
+    await said(database, ["lion"])
+    assert not await Upkeep(database).step()
 
 
 async def test_what_changes_before_its_turn_has_come_is_found_as_it_reads(database: Database) -> None:

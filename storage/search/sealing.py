@@ -1,0 +1,273 @@
+"""Moving messages from the tail into buckets, in steps so small that nobody who writes waits for one.
+
+A message is found in the tail until the row of its bucket is there, and in the bucket from then on; while
+it is in both, it is found once. So every step leaves the search right, and so does a process that dies
+between two: whoever looks next goes on with what it left.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+
+from bot.errors import LeaseLost
+from bot.finding import Place
+from storage.database import Database, Work
+from storage.search.among import among
+from storage.search.places import give_numbers, known_numbers
+from storage.search.slots import SLOTS, bits_of, highest_first, pack, pack_places
+from storage.search_tables import search_buckets, search_docs, search_sealing, search_tail
+from storage.tables import clock
+
+T = TypeVar("T")
+
+MESSAGES_AT_ONCE = 512
+TERMS_AT_ONCE = 2_048
+PLACES_AT_ONCE = 64
+"""Rows of one step: ten to twenty milliseconds of SQLite's writer."""
+LEASE_S = 30.0
+"""After this long without a step of whoever seals, another process goes on."""
+
+
+class Sealer:
+    """Seals one bucket after the other, one small transaction at a time."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._owner = secrets.token_hex(6)
+        self._ahead: deque[Callable[[], Awaitable[object]]] = deque()
+        self._bucket = 0
+
+    async def step(self, least: int = SLOTS) -> bool:
+        """Do one thing if at least so many messages wait in the tail; whether there may be more to do."""
+        if not self._ahead:
+            return await self._begin(least)
+        try:
+            await self._ahead[0]()
+        except LeaseLost:
+            self._ahead.clear()
+        except BaseException:
+            self._ahead.clear()  # done or not, who knows: what is there tells how to go on
+            raise
+        else:
+            self._ahead.popleft()
+        return True
+
+    async def seal(self, least: int = SLOTS) -> None:
+        """Every step until fewer than `least` messages are left."""
+        while await self.step(least):
+            pass
+
+    async def _begin(self, least: int) -> bool:
+        """Go on with a bucket that somebody left, or with a new one; False if there is nothing to do."""
+        left = await self._database.read(lambda c: c.execute(_SEALING).first())
+        if left is not None:
+            taken = await self._database.write(lambda c: c.execute(_TAKE_OVER, {"me": self._owner}).first())
+            return taken is not None and self._will(taken.bucket, ())
+        if not await self._database.read(lambda c: worth_sealing(c, least)):
+            return False
+        oldest = (await self._database.read(lambda c: c.execute(_OLDEST).all()))[:SLOTS]
+        bucket = await self._database.write(lambda c: _claimed(c, oldest[-1].sent_us, self._owner))
+        return bucket is not None and self._will(bucket, [row.id for row in oldest])
+
+    def _will(self, bucket: int, tail_ids: Sequence[int]) -> bool:
+        self._bucket = bucket
+        for some in _portions(list(enumerate(tail_ids)), MESSAGES_AT_ONCE):
+            self._later(partial(_add_docs, bucket=bucket, ids=some))
+        self._ahead.append(self._fill)
+        return True
+
+    async def _fill(self) -> None:
+        """Plan the rest, by what is in the bucket now."""
+        bucket = self._bucket
+        rows = await self._database.read(lambda c: c.execute(_ROWS, _bounds(bucket)).all())
+        if rows and not await self._database.read(lambda c: _is_shown(c, bucket)):
+            await self._will_show(bucket, rows)
+        for gone in _portions([row.id for row in rows], MESSAGES_AT_ONCE):
+            self._later(partial(_take_off, tail_ids=gone))
+        self._later(lambda c: c.execute(sa.delete(search_sealing)))
+
+    async def _will_show(self, bucket: int, rows: Sequence[Any]) -> None:
+        places = {row.spot % SLOTS: _place_of(row) for row in rows}
+        known = await self._database.read(lambda c: known_numbers(c, places.values()))
+        for new in _portions(sorted(set(places.values()) - known.keys()), PLACES_AT_ONCE):
+            self._later(partial(give_numbers, places=new))
+        for some in _portions(await asyncio.to_thread(_packed, rows), TERMS_AT_ONCE):
+            self._later(partial(_add_terms, bucket=bucket, terms=some))
+        oldest = min(row.sent_us for row in rows)
+        self._later(partial(_show, bucket=bucket, oldest_us=oldest, places=places))
+
+    def _later(self, work: Work[object]) -> None:
+        """Put `work` behind what is to be done; it is done if the bucket is ours then."""
+        held = {"me": self._owner, "number": self._bucket}
+
+        def held_work(c: sa.Connection) -> None:
+            if not c.execute(_HOLD, held).rowcount:
+                raise LeaseLost("Somebody else seals this bucket.")
+            work(c)
+
+        self._ahead.append(lambda: self._database.write(held_work))
+
+
+_lease = clock() + LEASE_S
+_SEALING: Final = sa.select(search_sealing)
+_LOST: Final = sa.select(search_sealing.c.lost)
+_TAKE_OVER: Final = (
+    sa.update(search_sealing)
+    .where(sa.or_(search_sealing.c.owner == sa.bindparam("me"), search_sealing.c.lease_until < clock()))
+    .values(owner=sa.bindparam("me"), lease_until=_lease)
+    .returning(search_sealing.c.bucket)
+)
+_HOLD: Final = (
+    sa.update(search_sealing)
+    .where(search_sealing.c.owner == sa.bindparam("me"), search_sealing.c.bucket == sa.bindparam("number"))
+    .values(lease_until=_lease)
+)
+"""Locks the row, so that nothing is taken out of the index meanwhile."""
+_CLAIM: Final = (
+    sa.insert(search_sealing)
+    .from_select(
+        ["id", "bucket", "owner", "lease_until", "lost"],
+        sa.select(
+            sa.literal(1),
+            sa.bindparam("number", type_=sa.BigInteger),
+            sa.bindparam("me", type_=sa.String),
+            _lease,
+            sa.literal(0),
+        ).where(~sa.exists(sa.select(search_sealing.c.id))),
+    )
+    .returning(search_sealing.c.bucket)
+)
+_OLDEST: Final = (
+    sa.select(search_tail.c.id, search_tail.c.sent_us)
+    .order_by(search_tail.c.sent_us, search_tail.c.session_id, search_tail.c.position)
+    .limit(SLOTS)
+)
+_ADD_DOC: Final = sa.insert(search_docs).from_select(
+    ["spot", "session_id", "position", "author_id", "sent_us", "stream"],
+    sa.select(
+        sa.bindparam("place", type_=sa.BigInteger),
+        search_tail.c.session_id,
+        search_tail.c.position,
+        search_tail.c.author_id,
+        search_tail.c.sent_us,
+        search_tail.c.stream,
+    ).where(search_tail.c.id == sa.bindparam("tail_id")),
+)
+_in_bucket = sa.and_(search_docs.c.spot >= sa.bindparam("first"), search_docs.c.spot < sa.bindparam("end"))
+_SPOTS: Final = sa.select(search_docs.c.spot).where(_in_bucket)
+_ROWS: Final = (
+    sa.select(
+        search_docs.c.spot,
+        *(
+            search_tail.c[name]
+            for name in ("id", "platform", "workspace", "channel", "thread", "sent_us", "terms")
+        ),
+    )
+    .join_from(
+        search_docs,
+        search_tail,
+        sa.and_(
+            search_tail.c.session_id == search_docs.c.session_id,
+            search_tail.c.position == search_docs.c.position,
+        ),
+    )
+    .where(_in_bucket)
+    .order_by(search_docs.c.spot)
+)
+
+
+def worth_sealing(c: sa.Connection, least: int) -> bool:
+    """Whether at least so many messages wait in the tail."""
+    waiting = sa.select(search_tail.c.id).limit(least).subquery()
+    return (c.scalar(sa.select(sa.func.count()).select_from(waiting)) or 0) >= max(least, 1)
+
+
+def _bounds(bucket: int) -> dict[str, int]:
+    return {"first": bucket * SLOTS, "end": (bucket + 1) * SLOTS}
+
+
+def _portions(things: Sequence[T], most: int) -> Iterator[Sequence[T]]:
+    return (things[start : start + most] for start in range(0, len(things), most))
+
+
+def _claimed(c: sa.Connection, newest_us: int, me: str) -> int | None:
+    """The number of a new bucket: the time of its newest message in ms, or the next that is free."""
+    number = newest_us // 1000 + 1
+    while _is_shown(c, number):
+        number += 1
+    claimed: int | None = c.scalar(_CLAIM, {"number": number, "me": me})
+    return claimed
+
+
+def _is_shown(c: sa.Connection, bucket: int) -> bool:
+    """Whether searches look into the bucket."""
+    number = search_buckets.c.bucket
+    return c.scalar(sa.select(number).where(number == bucket)) is not None
+
+
+def _add_docs(c: sa.Connection, bucket: int, ids: Sequence[tuple[int, int]]) -> None:
+    """Give each of the messages its slot; those that went meanwhile leave theirs empty."""
+    first = bucket * SLOTS
+    c.execute(_ADD_DOC, [{"place": first + slot, "tail_id": tail_id} for slot, tail_id in ids])
+
+
+def _packed(rows: Sequence[Any]) -> list[tuple[str, bytes]]:
+    """Every term with the slots of the messages that hold it. Pure."""
+    slots: dict[str, list[int]] = {}
+    for row in rows:
+        slot = row.spot % SLOTS
+        for term in row.terms.split():
+            slots.setdefault(term, []).append(slot)
+    return [(term, pack(held)) for term, held in sorted(slots.items())]
+
+
+def _add_terms(c: sa.Connection, bucket: int, terms: Sequence[tuple[str, bytes]]) -> None:
+    """Many rows at once, past what SQLAlchemy does for each. Those that are there are written anew."""
+    kept = list(_still_held(c, bucket, terms) if c.scalar(_LOST) else terms)
+    if c.dialect.name == "postgresql":
+        c.exec_driver_sql(
+            "INSERT INTO search_terms (term, bucket, slots) "
+            "SELECT term, $1, slots FROM unnest($2::varchar[], $3::bytea[]) AS u (term, slots) "
+            "ON CONFLICT (term, bucket) DO UPDATE SET slots = excluded.slots",
+            (bucket, [term for term, _ in kept], [slots for _, slots in kept]),
+        )
+    elif kept:
+        c.exec_driver_sql(
+            "INSERT OR REPLACE INTO search_terms (term, bucket, slots) VALUES (?, ?, ?)",
+            [(term, bucket, slots) for term, slots in kept],
+        )
+
+
+def _still_held(
+    c: sa.Connection, bucket: int, terms: Sequence[tuple[str, bytes]]
+) -> Iterator[tuple[str, bytes]]:
+    """`terms` without messages that were taken out of the index since they were planned."""
+    there = 0
+    for spot in c.scalars(_SPOTS, _bounds(bucket)):
+        there |= 1 << spot % SLOTS
+    for term, slots in terms:
+        if held := bits_of(slots) & there:
+            yield term, pack([*highest_first(held)])
+
+
+def _show(c: sa.Connection, bucket: int, oldest_us: int, places: Mapping[int, Place]) -> None:
+    """Let searches look into the bucket from now on."""
+    numbers = give_numbers(c, places.values())
+    by_slot = (numbers[places[slot]] if slot in places else 0 for slot in range(max(places) + 1))
+    c.execute(
+        sa.insert(search_buckets),
+        {"bucket": bucket, "oldest_us": oldest_us, "places": pack_places(by_slot)},
+    )
+
+
+def _take_off(c: sa.Connection, tail_ids: Sequence[int]) -> None:
+    c.execute(sa.delete(search_tail).where(among(c, search_tail.c.id, tail_ids)))
+
+
+def _place_of(row: Any) -> Place:
+    return Place(row.platform, row.workspace, row.channel, row.thread)
