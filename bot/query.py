@@ -91,7 +91,7 @@ def parse(text: str, now: datetime) -> Query | Unclear:
 
 _QUOTES = str.maketrans(dict.fromkeys("“”„‟«»＂", '"'))
 _PIECE = re.compile(
-    r'(?P<minus>[-−])?(?:(?P<key>[A-Za-z]+):(?!//|:))?(?:"(?P<quoted>[^"]*)(?:"|$)|(?P<bare><[^<>]*>|[^\s"]+)?)'
+    r'(?P<minus>[-−](?![-−]))?(?:(?P<key>[A-Za-z]+):(?!//|:))?(?:"(?P<quoted>[^"]*)(?:"|$)|(?P<bare><[^<>]*>|[^\s"]+)?)'
 )
 _KEYS = {
     "from": "from", "by": "from", "in": "in", "has": "has", "on": "on", "during": "on",

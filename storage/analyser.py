@@ -14,8 +14,6 @@ from functools import lru_cache
 
 from storage.stemmer import stem
 
-VERSION = 1
-"""Raised when the same text would give other terms; what was indexed before is then indexed again."""
 LONGEST_TEXT = 200_000
 """Characters; what comes after them is not found."""
 LONGEST_WORD = 64
@@ -61,6 +59,8 @@ _UNSEEN_ONES = re.compile(f"[{_UNSEEN}]")
 _SEPARATOR = re.compile(r"[\s|]")
 _CONTRACTION = re.compile(r"['’](?:(s)|(t|re|ve|ll|d|m))$", re.IGNORECASE)
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_VERSION = re.compile(r"[vV](?=[0-9]+\.[0-9])")
+"""What stands before a version's number, or does not."""
 _UNLIKE = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})
 
 
@@ -75,7 +75,7 @@ class Pieces:
     terms: frozenset[str]
     """What the index holds for it."""
     joined: str = ""
-    """The names of an identifier or a path without their connectors; "" for a single word."""
+    """The names of an identifier or a path without their connectors; "" for a single word and for numbers."""
     written: str = field(init=False)
     """The words in a row."""
 
@@ -174,7 +174,7 @@ def _emoji(chunk: str) -> Pieces:
 
 def _written(chunk: str) -> Pieces:
     plain = _CONTRACTION.sub(lambda m: m[2] or "", chunk)
-    names = _NAME.findall(plain)
+    names = _NAME.findall(_VERSION.sub("", plain, 1) if _VERSION.match(plain) else plain)
     if len(names) == 1 and plain.isascii() and plain.islower():
         word = names[0][:LONGEST_WORD]
         return Pieces((word,), (), frozenset((stem(word),)))
@@ -188,9 +188,11 @@ def _compound(whole: str, names: list[str]) -> Pieces:
     terms = {term for name in folded for term in _terms(name)} | {stem(hump) for hump in humps}
     if len(folded) < 2 or len(names) < 2 or len(whole) > _LONGEST_WHOLE:
         return Pieces(words, tuple(humps), frozenset(terms))
+    written = _SEPARATOR.sub("", fold(whole))
+    if all(map(str.isdigit, folded)):  # 1.23 is not 12.3
+        return Pieces(words, (written,), frozenset(terms))
     joined = "".join(folded)[:LONGEST_WORD]
-    extras = (*humps, joined, _SEPARATOR.sub("", fold(whole)))
-    return Pieces(words, extras, frozenset(terms | {stem(joined)}), joined)
+    return Pieces(words, (*humps, joined, written), frozenset(terms | {stem(joined)}), joined)
 
 
 def _humps(name: str) -> list[str]:

@@ -59,10 +59,12 @@ def _clause(pieces: Pieces) -> Clause:
     words = pieces.words
     if len(words) == 1:
         return Clause((Way(frozenset((stem(words[0]),))),), _in_order(words), _forgivable(words[0]))
-    if not pieces.joined:
+    if not pieces.extras:
         return Clause((Way(_narrow_terms(pieces)),), _in_order(words))
-    joined = Way(frozenset((stem(pieces.joined),)))
-    return Clause((joined, Way(_narrow_terms(pieces), _in_order(words))), f" {pieces.extras[-1]} ")
+    ways = [Way(_narrow_terms(pieces), _in_order(words))]
+    if pieces.joined:
+        ways.insert(0, Way(frozenset((stem(pieces.joined),))))
+    return Clause(tuple(ways), f" {pieces.extras[-1]} ")
 
 
 def _narrow_terms(pieces: Pieces) -> frozenset[str]:

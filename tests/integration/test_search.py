@@ -9,14 +9,24 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bot.finding import Place
-from bot.query import Query, parse
+from bot.query import Query, Unclear, parse
 from storage.database import Database
 from storage.search.find import find
-from storage.search.index import Entry, index, seal, unindex
+from storage.search.index import Entry, index, unindex
+from storage.search.sealing import Sealer
 from storage.search.wanted import Found, Wanted, wanted_of
-from storage.search_tables import search_buckets, search_docs, search_places, search_tail, search_terms
+from storage.search_tables import (
+    search_buckets,
+    search_docs,
+    search_places,
+    search_sealing,
+    search_tail,
+    search_terms,
+)
 from storage.tables import metadata
 
 SET = [
@@ -32,7 +42,7 @@ PLACES = {
     "private": Place("slack", "T1", "C1", "private"),
     "elsewhere": Place("slack", "T2", "C1"),
 }
-TABLES = [search_tail, search_places, search_buckets, search_docs, search_terms]
+TABLES = [search_tail, search_places, search_buckets, search_docs, search_terms, search_sealing]
 HERE = frozenset({PLACES["open"]})
 
 
@@ -80,7 +90,7 @@ async def filled(archive: Database, *, sealed: str) -> None:
     if sealed == "half":
         await archive.write(lambda c: [unindex(c, e.session_id, e.position, e.text) for e in entries()[::2]])
     if sealed != "none":
-        assert await archive.write(lambda c: seal(c, 1))
+        await Sealer(archive).seal(1)
     if sealed == "half":
         await archive.write(lambda c: index(c, entries()[::2]))
 
@@ -124,6 +134,11 @@ async def test_filters_narrow_the_hits(archive: Database, sealed: str) -> None:
     assert names(await search(archive, "login before:2026-10-16")) == ["login-old", "login-forms"]
     assert names(await search(archive, "login on:2026-10-11")) == ["login-forms"]
     assert names(await search(archive, wanted("login", session_id=3))) == ["login-forms"]
+    assert names(await search(archive, "login has:link after:2026-10-21 before:2026-10-22")) == ["login-new"]
+    assert names(await search(archive, "login has:link before:2026-10-21")) == []
+    assert names(await search(archive, "report from:@bob has:file after:2026-10-18 -login")) == ["by-bob"]
+    assert names(await search(archive, "report has:file has:link")) == []
+    assert names(await search(archive, 'has:link "docs.example.org" -redone')) == ["url"]
 
 
 @pytest.mark.parametrize("sealed", ["none", "all"])
@@ -147,8 +162,7 @@ async def test_a_common_word_gives_the_newest_and_says_that_there_are_more(archi
         for n in range(1, 3001)
     ]
     await archive.write(lambda c: index(c, many))
-    while await archive.write(seal):
-        pass
+    await Sealer(archive).seal(1)
     found = await search(archive, "same")
     assert not found.whole
     assert [hit.position for hit in found.hits[:3]] == [3000, 2999, 2998]
@@ -175,3 +189,32 @@ def test_mere_punctuation_asks_for_nothing_that_could_be_found() -> None:
     query = parse("?!? ;--", NOW)
     assert isinstance(query, Query)
     assert wanted_of(query, HERE, frozenset()) is None
+
+
+HOSTILE_PIECES = [
+    *('"', "'", "-", "--", "*", "(", ")", "NEAR", "AND", "OR NOT", "\\", "%", "_", "|", ";", "/" * 30),
+    *("\x00", "\x1b[0m", "\u200d", "\u202e", "\ud800", "e\u0301", "a" * 70, "字" * 40, "\U0001f469\u200d"),
+    *("DROP TABLE messages", "from:", "from:@ann", "in:#", "has:link", "has:", "before:", "here", "login"),
+]
+HOSTILE = st.lists(st.one_of(st.sampled_from(HOSTILE_PIECES), st.text(max_size=20)), max_size=12)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pieces=HOSTILE, spaced=st.booleans())
+async def test_whatever_is_typed_gives_hits_or_a_sentence(
+    archive: Database, pieces: list[str], spaced: bool
+) -> None:
+    if await archive.read(lambda c: c.execute(sa.select(search_tail.c.id)).first()) is None:
+        await filled(archive, sealed="half")
+    query = parse((" " if spaced else "").join(pieces), NOW)
+    if isinstance(query, Query):
+        ask = wanted_of(query, HERE, frozenset(name.text for name in query.people))
+        if ask is not None:
+            found = await archive.read(lambda c: find(c, ask, NOW))
+            assert all(0 < hit.position <= len(MESSAGES) for hit in found.hits)
+    else:
+        assert query.sentence
+
+
+def test_ten_thousand_characters_get_a_sentence() -> None:
+    assert isinstance(parse("login " * 1_667, NOW), Unclear)
