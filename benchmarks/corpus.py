@@ -46,8 +46,7 @@ class Corpus:
         draw = random.Random(seed)
         weights, han_weights = _zipf(WORDS), _zipf(_HAN)
         for n in range(number):
-            session = n // (MESSAGES_PER_SESSION * 8) * 8 + n % 8
-            place = place_of(session * 7919 % CHANNELS)
+            session, place, sent_at = stamp(n)
             length = draw.randint(4, 20) if n % 2 == 0 else draw.randint(20, 90)
             if draw.random() < _CJK_SHARE:
                 text = "".join(
@@ -55,7 +54,13 @@ class Corpus:
                 )
             else:
                 text = " ".join(draw.choices(self.words, cum_weights=weights, k=length))
-            yield Entry(session, n, place, f"U{session % 500}", text, _START + n * _BETWEEN)
+            yield Entry(session, n, place, f"U{session % 500}", text, sent_at)
+
+
+def stamp(n: int) -> tuple[int, Place, datetime]:
+    """In which session, where and when the message number `n` was said."""
+    session = n // (MESSAGES_PER_SESSION * 8) * 8 + n % 8
+    return session, place_of(session * 7919 % CHANNELS), _START + n * _BETWEEN
 
 
 def place_of(channel: int) -> Place:

