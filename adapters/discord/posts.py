@@ -16,6 +16,8 @@ from adapters.discord.rest import (
     THREAD_ARCHIVED,
     THREAD_EXISTS,
     TITLE_BLOCKED,
+    UNKNOWN_CHANNEL,
+    Missing,
     Refused,
     Rest,
 )
@@ -284,6 +286,11 @@ class DiscordPosts:
         ids: dict[str, Any] = {"channel_id": room.channel, "message_id": position}
         try:
             await self._rest.call("PATCH", MESSAGE, body=body, **ids)
+        except Missing as missing:
+            if missing.code != UNKNOWN_CHANNEL:
+                raise  # the post alone is gone
+            self._places.forget(room.channel)
+            raise PlatformForbidden("the place to answer in is gone") from missing
         except Refused as refused:
             if refused.code != THREAD_ARCHIVED:
                 raise

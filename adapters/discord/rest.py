@@ -54,6 +54,8 @@ INVALID_WEBHOOK_TOKEN = 50027
 TITLE_BLOCKED = 200001
 THREAD_EXISTS = 160004
 THREAD_ARCHIVED = 50083
+SLOW_MODE = (20016, 20028, 20029)
+"""The channel's slow mode, and its or the server's limit of writes: over in a while."""
 ALREADY_ANSWERED = 40060
 NOT_IMPLEMENTED = 501
 
@@ -133,6 +135,8 @@ def _refusal(doing: str, error: discord.HTTPException) -> Exception:
     if error.status == 429:
         wait = error.response.headers.get("Retry-After", "")
         return Throttled(float(wait) if wait.replace(".", "", 1).isdigit() else BANNED_WAIT_S)
+    if error.code in SLOW_MODE:
+        return Throttled(SHORT_WAIT_S)
     if error.status >= 500 and error.status != NOT_IMPLEMENTED:
         return PlatformUnavailable(f"{doing}: Discord answers {error.status}")
     if error.status == 401 and error.code != INVALID_WEBHOOK_TOKEN:

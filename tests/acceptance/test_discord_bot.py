@@ -134,7 +134,8 @@ async def test_an_answer_that_failed_is_tried_again_in_place(made: World) -> Non
     (post,) = made.posts(asked)
 
     async with asyncio.timeout(WAIT_S):
-        while turns_of(made, asked) != ["failed"]:  # the button stands a moment before the turn is closed
+        # The button stands there a moment before the turn is closed, in another process.
+        while turns_of(made, asked) != ["failed"]:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     made.discord.press(made.ann, asked, int(post["id"]), "Try again")
     assert len(await made.answered(asked)) == 1
@@ -179,6 +180,34 @@ async def test_who_goes_on_in_a_thread_where_it_may_no_longer_write_is_told(made
     made.discord.say(made.ann, asked, "and now?")
     await made.discord.wait(lambda: len(made.texts(made.discord.dm(made.ann))) > before, WAIT_S)
     assert "lack the right to write" in made.texts(made.discord.dm(made.ann))[-1]
+
+
+async def test_who_asked_is_told_when_the_right_is_taken_away_in_the_middle(made: World) -> None:
+    channel = made.discord.channel(made.guild, "soon-hidden")
+    made.openai.answers.append(Script(text="one two three four five", hold_after=3))
+    asked = made.ask("count", channel)
+    await made.discord.wait(lambda: made.posts(asked), WAIT_S)
+    before = len(made.texts(made.discord.dm(made.ann)))
+    made.discord.deny(channel, ["view_channel"])
+    made.openai.release()
+    await made.discord.wait(lambda: len(made.texts(made.discord.dm(made.ann))) > before, WAIT_S)
+    assert "no right to post" in made.texts(made.discord.dm(made.ann))[-1]
+    made.discord.allow(channel, ["view_channel"])
+    made.discord.say(made.ann, asked, f"<@{made.discord.bot.id}> and now?")
+    await made.answered(asked)
+
+
+async def test_a_thread_deleted_in_the_middle_of_an_answer_ends_it(made: World) -> None:
+    made.openai.answers.append(Script(text="one two three four five", hold_after=3))
+    asked = made.ask("the hidden treasure of count")
+    await made.discord.wait(lambda: made.posts(asked), WAIT_S)
+    made.discord.delete_channel(asked)
+    made.openai.release()
+    later = made.ask("still there?")
+    assert len(await made.answered(later)) == 1
+    async with asyncio.timeout(WAIT_S):
+        while turns_of(made, asked) != [] or texts_like(made, "%treasure of count%") != []:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 async def test_what_people_say_and_edit_among_themselves_is_not_archived(made: World) -> None:

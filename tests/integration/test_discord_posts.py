@@ -189,8 +189,8 @@ async def test_a_thread_that_is_deleted_meanwhile_ends_the_reply(fake: FakeDisco
     await reply.show("Hel")
     await fake.wait(lambda: texts(fake, asked.thread))
     fake.delete_channel(asked.thread)
-    (part,) = await reply.finish(Answer("Hello."))
-    assert part.position is None
+    with pytest.raises(PlatformForbidden):
+        await reply.finish(Answer("Hello."))
 
 
 async def test_a_question_that_was_deleted_before_its_thread_was_opened(
@@ -207,6 +207,31 @@ async def test_a_right_that_is_taken_away_meanwhile(fake: FakeDiscord, asked: As
     fake.deny(asked.channel, ["send_messages_in_threads", "send_messages"])
     with pytest.raises(PlatformForbidden):
         await reply.finish(Answer("Hello."))
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(403, 50001), (403, 50013), (403, 160005), (400, 160005), (404, 10003)]
+)
+@pytest.mark.parametrize("route", ["PATCH message", "POST messages"])
+async def test_whatever_words_discord_refuses_the_rest_in(
+    fake: FakeDiscord, asked: Asked, route: str, status: int, code: int
+) -> None:
+    reply = await reply_to(asked)
+    await reply.show("Hel")
+    await fake.wait(lambda: texts(fake, asked.thread))
+    refuse(fake, route, status, code)
+    with pytest.raises(PlatformForbidden):
+        await reply.finish(Answer("Hello. " * 300))
+
+
+async def test_a_slow_mode_is_waited_for(
+    fake: FakeDiscord, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest, "SHORT_WAIT_S", 0.05)
+    reply = await reply_to(asked)
+    refuse(fake, "POST messages", 403, 20016)
+    await reply.finish(Answer("Hello."))
+    assert texts(fake, asked.thread) == ["Hello."]
 
 
 async def test_where_files_are_forbidden_everything_is_posted(fake: FakeDiscord, asked: Asked) -> None:
