@@ -98,8 +98,13 @@ class Looking:
     async def open_view(self, body: Json, installation: Installation) -> None:
         """Ask in a window for what to look up, where no command can be typed."""
         view = views.asking(body, installation.me)
-        if view is not None:
+        if view is None:
+            return
+        try:
             await installation.client.call("views.open", trigger_id=body.get("trigger_id"), view=view)
+        except (PlatformError, Throttled) as exc:
+            log.info("No window was opened: %s", type(exc).__name__, extra={"event": "slack.no_view"})
+            await self._respond(body.get("response_url") or "", content.told(views.LATE), replace=False)
 
     async def submitted(self, body: Json, installation: Installation) -> None:
         """Answer what was typed into such a window, alone, where it was opened."""

@@ -18,6 +18,8 @@ LENGTH = 1_000
 """Characters that may be typed."""
 HINT = 'Words, "a phrase", -not, from:@ann in:#ops after:friday has:link here. Nothing: where you took part.'
 
+LATE = "I was too slow to open a window for that. Try it once more, or mention me: `recall login page`."
+
 Json = Mapping[str, Any]
 
 

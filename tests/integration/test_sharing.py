@@ -23,20 +23,25 @@ from bot.domain import (
 )
 from bot.errors import ArchiveUnavailable
 from bot.finding import Place, Question
+from bot.forgetting import Forgetting, Retention
+from bot.ports import HotContext
 from bot.prompt import BACKGROUND_HEAD
 from bot.sharing import Quote, Sharing
 from bot.sharing_words import Sentence, as_text
 from bot.sheets import Entry, Scope, Sheet
 from storage.archive.carrying import Carrying
 from storage.archive.continuing import Continuations
+from storage.archive.erasures import Erasures
 from storage.archive.passing import PassedOver
 from storage.database import Database
-from storage.hot import NoContext
+from storage.dragonfly import Dragonfly
+from storage.hot import DragonflyContext, NoContext
 from storage.search.finder import SqlFinder
 from storage.tables import sessions
 from tests.databases import opened
 from tests.fakes.core import HeldModel, Process
 from tests.fakes.hall import Hall
+from tests.hot_servers import new_archive_id, raw_client, send
 
 ANN, JOE = Author("U1", "Ann"), Author("U2", "Joe")
 T0 = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -64,11 +69,11 @@ class Counted(Continuations):
 class World:
     """A bot with its archive, on a platform with rules."""
 
-    def __init__(self, db: Database, hall: Hall) -> None:
+    def __init__(self, db: Database, hall: Hall, hot: HotContext | None = None) -> None:
         self.db, self.hall = db, hall
         self.model = HeldModel()
         self.backgrounds = Counted(db)
-        self.process = Process(db, NoContext(), hall.wall, self.model, backgrounds=self.backgrounds)
+        self.process = Process(db, hot or NoContext(), hall.wall, self.model, backgrounds=self.backgrounds)
         finder = SqlFinder(db)
         self.sharing = Sharing(finder, finder, PassedOver(db), Continuations(db))
         self.sharing.serve({"web": hall})
@@ -278,6 +283,40 @@ async def test_it_is_known_after_a_restart_by_another_process(database: Database
     await world.go_on(key("ops"), key())
     again = World(database, world.hall)
     assert await again.knows(await world.new()) == ["Ann: plum"]
+
+
+async def test_it_is_known_from_a_hot_window_and_after_flushall(
+    database: Database, hall: Hall, hot_url: str
+) -> None:
+    server = Dragonfly(hot_url)
+    hot = DragonflyContext(server, new_archive_id(), limit=100, ttl_s=60)
+    try:
+        world = World(database, hall, hot)
+        position = await world.say("the cat is called Fred", key("ops"), JOE)
+        await world.go_on(key("ops"), key())
+        new = await world.new()
+        for _ in range(2):
+            assert await world.knows(new) == ["Joe: the cat is called Fred"]
+        client = raw_client(hot_url)
+        await send(client, "FLUSHALL")
+        await client.aclose()
+        assert await world.knows(new) == ["Joe: the cat is called Fred"]
+        await world.process.service.handle(Deleted(key("ops"), position))
+        assert await world.knows(new) == []
+    finally:
+        await server.aclose()
+
+
+async def test_retention_of_the_old_one_leaves_the_new_one_without_it(
+    database: Database, world: World
+) -> None:
+    await world.say("plum", key("ops"))
+    await world.go_on(key("ops"), key())
+    new = await world.new()
+    kept = Forgetting(Erasures(database), NoContext(), Retention(3_600.0, {}), breath_s=0)
+    await kept.age(datetime.now(UTC))
+    await kept.work()
+    assert await world.knows(new) == []
 
 
 async def test_new_begins_without_it(world: World) -> None:

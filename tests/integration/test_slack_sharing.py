@@ -36,6 +36,7 @@ class World:
     slack: FakeSlack
     process: Process
     model: HeldModel
+    sharing: Sharing
     said: int = 0
 
     async def say(self, text: str, channel: str = CHANNEL, thread: str = "1.000001", by: str = ALICE) -> int:
@@ -87,7 +88,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         sharing.serve({"slack": platform})
         try:
             await platform.open(process.service.handle, process.service.order)
-            yield World(slack, process, model)
+            yield World(slack, process, model, sharing)
             await platform.quiet()
             await process.settle()
         finally:
@@ -200,6 +201,15 @@ async def test_it_goes_on_in_a_new_thread_that_knows_what_was_said(world: World)
     assert "Bob: the cat is called Fred" in str(world.model.prompts[-1])
 
 
+async def test_the_same_press_after_a_restart_finds_the_thread_that_was_opened(world: World) -> None:
+    await world.say("the cat is called Fred", OPS, thread=world.slack.say("x", channel=OPS, deliver=False))
+    page = await world.ask("cat")
+    first = await world.press(page, "go_0")
+    world.sharing._gestures.clear()
+    assert read(await world.press(page, "go_0")) == read(first)
+    assert len(world.posted()) == 1
+
+
 # The window.
 
 
@@ -223,3 +233,11 @@ async def test_words_that_cannot_be_understood_get_a_sentence_there_too(world: W
     world.slack.submit("after:someday")
     await world.slack.until(lambda: bool(world.slack.team.ephemerals))
     assert "someday" in str(world.slack.team.ephemerals[-1]["blocks"])
+
+
+async def test_who_gets_no_window_in_time_is_told_what_works(world: World) -> None:
+    world.slack.trigger_life_s = -1.0
+    world.slack.shortcut("threadfly_recall", ts=world.slack.say("hello"))
+    await world.slack.until(lambda: bool(world.slack.responses))
+    assert "mention me: `recall login page`" in read(world.slack.responses[-1][1])
+    assert world.slack.views == []

@@ -59,7 +59,7 @@ export class Found {
         h("p", {}, ask),
         h("div", { class: "body quote" }, body(quote, null)),
         h("div", { class: "hit-actions" },
-          h("button", { type: "button", class: "soft strong", onclick: (event) => this.act(event, "/show", hit, aside) }, "Show it to everybody"),
+          h("button", { type: "button", class: "primary", onclick: (event) => this.act(event, "/show", hit, aside) }, "Show it to everybody"),
           h("button", { type: "button", class: "soft", onclick: () => aside.replaceChildren() }, "Leave it")),
       );
       aside.querySelector("button").focus({ preventScroll: true });
