@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urljoin
 
 import aiohttp
 import sqlalchemy as sa
@@ -38,6 +39,14 @@ STATE_S = 600
 """How long somebody may take between the install page and Slack's consent."""
 
 
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def consent_page(api_url: str) -> str:
+    """Where people agree to an installation: beside the API, at Slack, GovSlack and emulators alike."""
+    return urljoin(api_url, "/oauth/v2/authorize")
+
+
 @dataclass(frozen=True, slots=True)
 class Installing:
     """What installing in many workspaces takes."""
@@ -52,7 +61,8 @@ class Installing:
     """What that driver needs beside the URL."""
     redirect_uri: str = ""
     """Where several are registered with Slack; empty for the one that is."""
-    authorize_url: str = "https://slack.com/oauth/v2/authorize"
+    authorize_url: str = ""
+    """Slack's page of consent; empty for the one beside the API."""
 
 
 class Encrypted(sa.types.TypeDecorator[str]):
@@ -145,7 +155,7 @@ class Installations:
                 client_secret=installing.client_secret,
                 scopes=list(bot_scopes()),
                 redirect_uri=installing.redirect_uri or None,
-                authorization_url=installing.authorize_url,
+                authorization_url=installing.authorize_url or consent_page(api_url),
                 installation_store=self._store,
                 state_store=self._states,
                 state_expiration_seconds=STATE_S,
@@ -173,7 +183,13 @@ class Installations:
 
     async def begin(self, request: web.Request) -> web.Response:
         """The page that sends somebody to Slack to install the app."""
-        return await to_aiohttp_response(await self._flow.handle_installation(await to_bolt_request(request)))
+        answer = await to_aiohttp_response(
+            await self._flow.handle_installation(await to_bolt_request(request))
+        )
+        if request.url.host in LOOPBACK:  # tried out without TLS, where the cookie would be lost
+            for cookie in answer.cookies.values():
+                cookie["secure"] = ""
+        return answer
 
     async def complete(self, request: web.Request) -> web.Response:
         """Where Slack sends them back to."""

@@ -272,7 +272,11 @@ class SlackPlatform:
         return str(answer.get("url") or "")
 
     async def _take(self, request: web.Request) -> web.Response:
-        return await to_aiohttp_response(await self._app.async_dispatch(await to_bolt_request(request)))
+        try:
+            received = await to_bolt_request(request)
+        except (ValueError, TypeError, AttributeError):  # Bolt reads it before it looks at the signature
+            return web.Response(status=400)
+        return await to_aiohttp_response(await self._app.async_dispatch(received))
 
 
 class NoReply:

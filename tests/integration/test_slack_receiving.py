@@ -349,6 +349,22 @@ async def test_a_signature_that_is_wrong_or_old_is_refused(
     assert core.events == []
 
 
+@pytest.mark.parametrize("body", ["not json", "payload=not json", "payload=[]", "[]", ""])
+async def test_what_is_not_slacks_is_refused_without_a_word(
+    door: HttpDoor, core: ScriptedCore, caplog: pytest.LogCaptureFixture, body: str
+) -> None:
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded" if "payload" in body else "application/json"
+    }
+    async with (
+        aiohttp.ClientSession() as anybody,
+        anybody.post(f"{door.url}/slack/events", data=body, headers=headers) as answer,
+    ):
+        assert 400 <= answer.status < 500
+    assert core.events == []
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_slack_can_verify_the_address(slack: FakeSlack, door: HttpDoor) -> None:
     body = json.dumps({"type": "url_verification", "challenge": "3eZb", "token": "x"})
     headers = slack.deliveries.signed(body) | {"Content-Type": "application/json"}

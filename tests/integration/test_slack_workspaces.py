@@ -14,7 +14,7 @@ from slack_sdk.oauth.installation_store import Bot
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from adapters.slack import events
-from adapters.slack.install import Installing
+from adapters.slack.install import Installing, consent_page
 from adapters.slack.platform import SlackPlatform
 from bot.domain import Answer, Said
 from bot.errors import PlatformForbidden
@@ -127,6 +127,14 @@ async def test_workspaces_with_the_same_channel_ids_are_kept_apart(
         await slack.until(lambda team=team, ts=ts: slack.thread(ts, team=team.id))
         assert slack.thread(ts, team=team.id)[0]["text"] == f"You said: hello from {team.id}"
     assert {said.key.workspace for said in core.said()} == {"T11", "T12"}
+
+
+async def test_consent_is_asked_for_beside_the_api(slack: FakeSlack, door: Door) -> None:
+    async with door.browser.get(f"{door.url}/slack/install") as page:
+        assert f"{slack.url}/oauth/v2/authorize?" in await page.text()
+        (cookie,) = page.cookies.values()
+        assert not cookie["secure"]  # a browser would not send it back without TLS
+    assert consent_page("https://slack.com/api/") == "https://slack.com/oauth/v2/authorize"
 
 
 @pytest.mark.parametrize("changes", [{"state": "forged"}, {"code": "wrong"}, {"error": "access_denied"}])
