@@ -17,6 +17,7 @@ from bot.errors import PlatformError
 
 HOSTS = ("slack.com", "slack-files.com", "slack-edge.com", "slack-gov.com")
 """Where Slack keeps files. The token goes nowhere else."""
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 FETCH_S = 20.0
 CHUNK_BYTES = 64 * 1024
 SHARE_POLL_S = (0.0, 0.3, 0.6, 1.0, 2.0, 3.0)
@@ -69,6 +70,8 @@ class Files:
         if (parts.scheme, parts.netloc) == (self._api.scheme, self._api.netloc):
             return True
         host = parts.hostname or ""
+        if {host, self._api.hostname or ""} <= LOOPBACK:  # a server for tries calls itself by either name
+            return (parts.scheme, parts.port) == (self._api.scheme, self._api.port)
         return parts.scheme == "https" and any(host == known or host.endswith(f".{known}") for known in HOSTS)
 
     async def post(self, client: Client, name: str, content: str, channel: str, thread_ts: str | None) -> int:

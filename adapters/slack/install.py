@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from adapters.slack.client import Client, new_web_client, vendor_log
 from adapters.slack.events import Me
+from adapters.slack.files import LOOPBACK
 from adapters.slack.methods import bot_scopes
 from adapters.slack.workspaces import Installation
 from bot.errors import ArchiveUnavailable, PlatformForbidden
@@ -37,9 +38,6 @@ FRESH_S = 300.0
 """In other processes a revoked token is known after this time, or at its first use."""
 STATE_S = 600
 """How long somebody may take between the install page and Slack's consent."""
-
-
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def consent_page(api_url: str) -> str:

@@ -82,6 +82,15 @@ async def test_a_file_of_another_organisation_is_asked_for_first(
     assert await platform.fetch(attachment, 100) == b"text"
 
 
+async def test_a_server_for_tries_may_call_itself_localhost(
+    slack: FakeSlack, core: ScriptedCore, platform: SlackPlatform
+) -> None:
+    file = slack.hand("notes.txt", b"text", "text/plain")
+    file["url_private_download"] = file["url_private_download"].replace("127.0.0.1", "localhost")
+    (attachment,) = await shared(slack, core, file)
+    assert await platform.fetch(attachment, 100) == b"text"
+
+
 async def test_the_token_goes_to_no_other_host(
     slack: FakeSlack, core: ScriptedCore, platform: SlackPlatform
 ) -> None:
