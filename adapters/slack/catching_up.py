@@ -110,13 +110,7 @@ class CatchingUp:
 
     async def _run(self, handler: Handler) -> None:
         while True:
-            try:
-                async with asyncio.timeout(
-                    (AGAIN_S if self._all else self._every_s) * random.uniform(0.8, 1.2)
-                ):
-                    await self._wanted.wait()
-            except TimeoutError:
-                pass
+            await self._is_wanted_within((AGAIN_S if self._all else self._every_s) * random.uniform(0.8, 1.2))
             self._wanted.clear()
             try:
                 await self._round(handler)
@@ -140,7 +134,8 @@ class CatchingUp:
         """Read threads in which nothing new was said; when all that is new has been handed on."""
         looks, self._second_looks = self._second_looks[:MOST_SECOND_LOOKS], []
         for installation, channel, thread, since in looks:
-            await asyncio.sleep(SECOND_LOOKS_EVERY_S)
+            if await self._is_wanted_within(SECOND_LOOKS_EVERY_S):
+                return  # what is new goes first, whenever it comes; the next round finds these again
             try:
                 await self._thread(installation, channel, thread, since, handler)
             except (PlatformError, Throttled) as exc:
@@ -149,6 +144,14 @@ class CatchingUp:
                     type(exc).__name__,
                     extra={"event": "slack.no_second_look", "channel": channel},
                 )
+
+    async def _is_wanted_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wanted.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def _workspace(self, installation: Installation, only: set[str] | None, handler: Handler) -> None:
         workspace = installation.me.workspace

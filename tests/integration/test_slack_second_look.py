@@ -60,6 +60,22 @@ async def test_a_thread_without_news_is_read_again_after_an_outage(slack: FakeSl
     assert told.after < position_of(gone) < told.upto
 
 
+async def test_what_is_missed_in_another_outage_does_not_wait_for_second_looks(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catching_up, "SECOND_LOOKS_EVERY_S", 3600.0)
+    first, _ = thread_of(slack, 90, 80)
+    core, marks = ScriptedCore(), Marks(C01=mark(60))
+    marks.known = [first]
+    async with running(slack, core, marks, catch_up=True):
+        slack.say(f"<@{BOT}> one", deliver=False)
+        await slack.deliveries.drop()
+        await core.until(lambda: len(core.answered) == 1)
+        ts = slack.say(f"<@{BOT}> two", deliver=False)
+        await slack.deliveries.drop()
+        await slack.until(lambda: slack.thread(ts))
+
+
 async def test_an_edit_of_an_earlier_reply_is_told_as_it_reads_now(slack: FakeSlack) -> None:
     first, (said, _) = thread_of(slack, 90, 30)
     slack.edit(said, "better words", deliver=False)
