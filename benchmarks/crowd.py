@@ -41,18 +41,24 @@ class Crowd(FakeDiscord):
         """Wait until a bot listens."""
         await self.wait(lambda: any(session.socket for session in self.gateway.sessions.values()))
 
-    async def ask(self, at_once: int, each: int) -> float:
-        """Seconds until so many threads have had so many answers each, one after the other in a thread."""
+    async def ask(self, at_once: int, each: int, *, anew: bool = False) -> float:
+        """Seconds until so many threads have had so many answers each, one after the other in a thread.
+
+        `anew`: each question is asked in the channel, and answered in a thread that is opened for it.
+        """
         began = time.perf_counter()
-        await asyncio.gather(*(self._talk(thread, each) for thread in self.threads[:at_once]))
+        places = [self.room] * at_once if anew else self.threads[:at_once]
+        await asyncio.gather(*(self._talk(place, each) for place in places))
         return time.perf_counter() - began
 
-    async def _talk(self, thread: int, times: int) -> None:
+    async def _talk(self, place: int, times: int) -> None:
         for _ in range(times):
-            self._answered[thread] = asyncio.get_running_loop().create_future()
-            self.say(self.ann, thread, f"<@{self.bot.id}> {QUESTION}")
+            question = self.say(self.ann, place, f"<@{self.bot.id}> {QUESTION}")
+            thread = question if place == self.room else place
+            answered = self._answered[thread] = asyncio.get_running_loop().create_future()
             async with asyncio.timeout(STRANDED_S):
-                await self._answered[thread]
+                await answered
+            del self._answered[thread]
 
 
 class Remote:

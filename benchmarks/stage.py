@@ -135,12 +135,16 @@ class _Turned:
 
     async def append(self, session_id: int, version: int, news: Sequence[Message]) -> None:
         await self._hot.append(session_id, version, news)
-        for message in news:
-            if over := self._over.pop(_asked_at(message.position), None):
-                over.set_result(None)
+        self._shown(news)
 
     async def seed(self, session_id: int, window: Window) -> None:
         await self._hot.seed(session_id, window)
+        self._shown(window.messages)
+
+    def _shown(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            if over := self._over.pop(_asked_at(message.position), None):
+                over.set_result(None)
 
     async def drop(self, session_id: int) -> None:
         await self._hot.drop(session_id)

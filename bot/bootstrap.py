@@ -224,9 +224,10 @@ def wire_service(
     recall = Recall(finder, finder)
     personas = {settings.persona: settings.personas[settings.persona], **settings.personas}
     offer = Offer(models=model.names, personas=tuple(personas))
+    loader = WindowLoader(hot, windows, settings.hot.window, observer, reads)
     answerer = Answerer(
         records=records,
-        windows=WindowLoader(hot, windows, settings.hot.window, observer, reads),
+        windows=loader,
         summaries=summaries,
         backgrounds=Continuations(database),
         asking=Asking(model, Searcher(recall, count)),
@@ -238,7 +239,7 @@ def wire_service(
     keeper = Keeper(turns, settings.turns.lease_s)
     runner = Runner(
         turns=turns,
-        hot=hot,
+        windows=loader,
         answerer=answerer,
         summariser=Summariser(summaries, windows, model),
         keeper=keeper,

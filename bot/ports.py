@@ -284,7 +284,10 @@ class HotContext(Protocol):
         """
 
     async def append(self, session_id: int, version: int, news: Sequence[Message]) -> None:
-        """Bring a window at the version just before to `version`, if `news` come last. One round trip."""
+        """Bring a window at the version just before to `version`, if `news` come last. One round trip.
+
+        A single one may come before the newest few, as a reply that people did not wait for.
+        """
 
     async def seed(self, session_id: int, window: Window) -> None:
         """Put a window read from SQL, unless a newer one is there. One round trip."""

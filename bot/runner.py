@@ -22,9 +22,10 @@ from bot.errors import (
     ThreadflyError,
 )
 from bot.observing import Observer, TurnEnd
-from bot.ports import Handler, HotContext, Platform, Reply, TurnStore
+from bot.ports import Handler, Platform, Reply, TurnStore
 from bot.summary import Summariser
 from bot.turns import Held, Keeper
+from bot.windows import WindowLoader
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +44,14 @@ class Runner:
         self,
         *,
         turns: TurnStore,
-        hot: HotContext,
+        windows: WindowLoader,
         answerer: Answerer,
         summariser: Summariser,
         keeper: Keeper,
         observer: Observer,
     ) -> None:
         self._turns = turns
-        self._hot = hot
+        self._windows = windows
         self._answerer = answerer
         self._summariser = summariser
         self._keeper = keeper
@@ -99,13 +100,13 @@ class Runner:
         """Run a turn, and those that waited behind it in the session, one after the other."""
         while (done := await self._take(held, news)) is not None:
             following = done.closed.next
-            news = (done.closed.reply,) if done.closed.reply else ()
             if following is None:
-                await self._hot.append(held.turn.session_id, done.closed.version, news)
+                await self._windows.keep(held.turn, news, done.closed)
                 return
             if self.closing():
                 await self._hand_over(following)
                 return
+            news = (done.closed.reply,) if done.closed.reply else ()
             held = self._keeper.take(following, done.closing_at)
 
     async def _take(self, held: Held, news: Sequence[Message]) -> "_Done | None":

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from operator import attrgetter
 
-from bot.domain import Message, Turn, Window
+from bot.domain import Closed, Message, Turn, Window
 from bot.observing import Observer
 from bot.ports import HotContext, WindowStore
 
@@ -51,18 +51,26 @@ class WindowLoader:
     async def load(self, turn: Turn, news: Sequence[Message]) -> Window:
         """The window of `turn`. `news` raised the session to the turn's version, if anything did.
 
-        The message that made the session is its whole window: nothing is there to be read.
+        The message that made the session is its whole window: nothing is there to be read. What is hot
+        of it begins when it is answered (`keep`).
         """
         if turn.version == FIRST and len(news) == 1:
-            first = Window(FIRST, tuple(news), whole=True)
-            await self._hot.seed(turn.session_id, first)
-            return first
+            return Window(FIRST, tuple(news), whole=True)
         hot = await self._hot.read(turn.session_id, turn.version, news)
         self._observer.hot_read(hot is not None)
         self._reads.note(turn.session_id, hot is not None)
         if hot is not None and (fitting := self._up_to(hot, turn.cut)):
             return fitting
         return await self.reload(turn)
+
+    async def keep(self, turn: Turn, asked: Sequence[Message], closed: Closed) -> None:
+        """Bring the hot window up to where `turn` was closed; `asked` raised the session to its version."""
+        said = (closed.reply,) if closed.reply else ()
+        if len(asked) == len(said) == turn.version == FIRST and closed.version == FIRST + 1:
+            whole = Window(closed.version, (*asked, *said), whole=True)
+            await self._hot.seed(turn.session_id, whole)
+        else:
+            await self._hot.append(turn.session_id, closed.version, said)
 
     async def reload(self, turn: Turn) -> Window:
         """The window from SQL; the hot context is made to show it."""

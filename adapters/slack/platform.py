@@ -4,11 +4,13 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from aiohttp import web
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.async_app import AsyncApp
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.response import BoltResponse
 
 from adapters.cache import Cache, NoCache
 from adapters.pacing import Pace
@@ -133,9 +135,7 @@ class SlackPlatform:
             await self._many.open()
         self._receiver.begin(handler, desk)
         if self._mode == "socket":
-            self._sockets = Sockets(
-                self._session, self._ticket, self._app.async_dispatch, self._catching_up.again
-            )
+            self._sockets = Sockets(self._session, self._ticket, self._dispatch, self._catching_up.again)
             await self._sockets.open()
         self._opened = True
         self._catching_up.begin(handler)
@@ -270,6 +270,12 @@ class SlackPlatform:
         """The address for one Socket Mode connection."""
         answer = await Client(self._web, "").call("apps.connections.open", app_token=self._app_token)
         return str(answer.get("url") or "")
+
+    async def _dispatch(self, payload: dict[str, Any], again: bool) -> BoltResponse:  # `Sockets` calls it
+        """What came over a socket."""
+        if payload.get("type") == "event_callback":
+            return await self._receiver.event(payload, again=again)
+        return await self._app.async_dispatch(AsyncBoltRequest(mode="socket_mode", body=payload))
 
     async def _take(self, request: web.Request) -> web.Response:
         try:

@@ -19,6 +19,11 @@ from slack_bolt.authorization.async_authorize import AsyncAuthorize
 from slack_bolt.context.async_context import AsyncBoltContext
 from slack_bolt.middleware.async_middleware import AsyncMiddleware
 from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_bolt.request.internals import (
+    extract_enterprise_id,
+    extract_is_enterprise_install,
+    extract_team_id,
+)
 from slack_bolt.response import BoltResponse
 
 from adapters.slack import buttons, commands, content, deeds, events, picks, recall, signs
@@ -26,7 +31,6 @@ from adapters.slack.looking import Looking
 from adapters.slack.methods import RECALL_SHORTCUT
 from adapters.slack.names import Names
 from adapters.slack.shelf import SlackShelf
-from adapters.slack.sockets import RETRY
 from adapters.slack.twins import Twins
 from adapters.slack.welcome import Welcome
 from adapters.slack.workspaces import Installation, Workspaces
@@ -35,6 +39,8 @@ from bot.errors import ThreadflyError
 from bot.ports import Desk, Handler
 
 HTTP_OK = 200
+RETRY = "x-slack-retry-num"
+"""The header with which Slack delivers again over HTTP."""
 ACKNOWLEDGE_S = 2.5
 """Slack waits 3 s; what takes longer than this is better delivered again."""
 DESK_S = 1.2
@@ -44,6 +50,18 @@ What is left until `ACKNOWLEDGE_S` is for the name of who gave it."""
 log = logging.getLogger(__name__)
 
 Json = Mapping[str, Any]
+
+
+async def installed(
+    workspaces: Workspaces, team: str | None, enterprise: str | None, *, org_wide: bool
+) -> Installation | None:
+    """The installation that something belongs to; None, and a line in the log, where there is none."""
+    installation = await workspaces.find(team, enterprise, org_wide=org_wide)
+    if installation is None:
+        log.warning(
+            "An event of a workspace where I am not installed", extra={"event": "slack.not_installed"}
+        )
+    return installation
 
 
 class Authorize(AsyncAuthorize):
@@ -65,11 +83,8 @@ class Authorize(AsyncAuthorize):
     ) -> AuthorizeResult | None:
         """None where the app is not installed: Bolt then answers by itself."""
         org_wide = bool(context.is_enterprise_install)
-        installation = await self._workspaces.find(team_id, enterprise_id, org_wide=org_wide)
+        installation = await installed(self._workspaces, team_id, enterprise_id, org_wide=org_wide)
         if installation is None:
-            log.warning(
-                "An event of a workspace where I am not installed", extra={"event": "slack.not_installed"}
-            )
             return None
         context["installation"] = installation
         me = installation.me
@@ -131,13 +146,31 @@ class Receiver(AsyncMiddleware):
         next: Callable[[], Awaitable[BoltResponse]],  # noqa: ARG002  # Bolt's signature
     ) -> BoltResponse:
         """Bolt's door to us."""
+
+        async def found() -> Installation | None:
+            return req.context.get("installation")
+
+        return await self._acknowledge(req.body, found, again=RETRY in req.headers)
+
+    async def event(self, body: dict[str, Any], *, again: bool) -> BoltResponse:
+        """An event that came over a socket; `again`: Slack delivers it not for the first time.
+
+        There is no signature to check, and Bolt would make a web client of its own for each.
+        """
+        org_wide = bool(extract_is_enterprise_install(body))
+        team, enterprise = extract_team_id(body), extract_enterprise_id(body)
+        return await self._acknowledge(
+            body, lambda: installed(self._workspaces, team, enterprise, org_wide=org_wide), again=again
+        )
+
+    async def _acknowledge(
+        self, body: Json, find: Callable[[], Awaitable[Installation | None]], *, again: bool
+    ) -> BoltResponse:
         if self._handler is None or self._desk is None:
             return BoltResponse(status=503, body="")
-        body: Json = req.body
-        installation: Installation | None = req.context.get("installation")
         try:
             async with asyncio.timeout(ACKNOWLEDGE_S):
-                return await self._take(req, installation, self._handler, self._desk)
+                return await self._take(body, await find(), self._handler, self._desk, again=again)
         except (ThreadflyError, TimeoutError) as exc:
             log.warning(
                 "Not acknowledged, Slack will deliver it again: %s",
@@ -149,9 +182,8 @@ class Receiver(AsyncMiddleware):
         return BoltResponse(status=503, body="")
 
     async def _take(
-        self, req: AsyncBoltRequest, installation: Installation | None, handler: Handler, desk: Desk
+        self, body: Json, installation: Installation | None, handler: Handler, desk: Desk, *, again: bool
     ) -> BoltResponse:
-        body: Json = req.body
         kind = body.get("type")
         event: Json = body.get("event") or {}
         if kind == "event_callback" and event.get("type") in {"app_uninstalled", "tokens_revoked"}:
@@ -161,7 +193,7 @@ class Receiver(AsyncMiddleware):
         elif kind == "event_callback" and event.get("type") == commands.STOPPED:
             await self._stopped(event, installation, desk)
         elif kind == "event_callback":
-            await self._event(event, installation, handler, again=RETRY in req.headers)
+            await self._event(event, installation, handler, again=again)
         elif kind == "block_actions":
             await self._pressed(body, installation, handler)
         elif kind == "message_action":

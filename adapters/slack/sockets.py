@@ -9,12 +9,11 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
 
 import aiohttp
-from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
 
 from adapters.posts import Throttled
@@ -25,8 +24,6 @@ CONNECTIONS = 2
 HEARTBEAT_S = 20.0
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 HTTP_OK = 200
-RETRY = "x-slack-retry-num"
-"""The header with which Slack delivers again over HTTP; what says so on a socket is put there too."""
 GRACE_S = 30.0
 """A connection that Slack has told to go may still bring events for a while."""
 
@@ -40,7 +37,7 @@ class Sockets:
         self,
         session: aiohttp.ClientSession,
         ticket: Callable[[], Awaitable[str]],
-        dispatch: Callable[[AsyncBoltRequest], Awaitable[BoltResponse]],
+        dispatch: Callable[[dict[str, Any], bool], Awaitable[BoltResponse]],
         on_return: Callable[[], None],
         *,
         count: int = CONNECTIONS,
@@ -49,6 +46,7 @@ class Sockets:
         self._ticket = ticket
         """Asks Slack for an address; it holds a secret, and works once."""
         self._dispatch = dispatch
+        """Takes a payload, and whether Slack delivers it not for the first time."""
         self._on_return = on_return
         """Called when there is a connection again after there was none."""
         self._count = count
@@ -146,10 +144,8 @@ class Sockets:
         return False
 
     async def _answer(self, socket: aiohttp.ClientWebSocketResponse, envelope: Mapping[str, Any]) -> None:
-        retry = envelope.get("retry_attempt")
-        headers: dict[str, str | Sequence[str]] = {RETRY: str(retry)} if retry else {}
-        request = AsyncBoltRequest(mode="socket_mode", body=envelope.get("payload") or {}, headers=headers)
-        response = await self._dispatch(request)
+        again = bool(envelope.get("retry_attempt"))
+        response = await self._dispatch(envelope.get("payload") or {}, again)
         if response.status != HTTP_OK or socket.closed:
             return
         acknowledgement: dict[str, Any] = {"envelope_id": envelope["envelope_id"]}

@@ -197,6 +197,30 @@ async def test_news_that_do_not_come_last_are_not_appended(
     assert await hot.read(SESSION, 3) == window_of(messages(1, 3), 3)
 
 
+@pytest.mark.parametrize("later", [1, 5])
+async def test_a_reply_goes_before_what_was_said_while_it_was_written(
+    hot: DragonflyContext, later: int
+) -> None:
+    said = messages(1, 4 + later)
+    without = tuple(each for each in said if each != said[3])
+    await hot.seed(SESSION, Window(7, without, whole=True))
+    await hot.append(SESSION, 8, (said[3],))
+
+    assert await hot.read(SESSION, 8) == Window(8, said, whole=True)
+    assert await hot.read(SESSION, 7) is None
+    assert await hot.read(SESSION, 9, messages(5 + later, 5 + later)) == Window(
+        9, messages(1, 5 + later), whole=True
+    )
+
+
+async def test_one_that_belongs_far_back_leaves_the_window_stale(hot: DragonflyContext) -> None:
+    said = messages(1, LIMIT + 2)
+    await hot.seed(SESSION, Window(7, said[2:], whole=False))
+    await hot.append(SESSION, 8, (said[1],))
+
+    assert (await hot.look(SESSION, 8)).found is Found.STALE
+
+
 async def test_positions_past_two_to_the_53_keep_their_order(hot: DragonflyContext) -> None:
     assert float(FIRST_POSITION + 1) == float(FIRST_POSITION + 2)
     await hot.seed(SESSION, window_of(messages(1, 1), 1))

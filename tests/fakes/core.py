@@ -235,12 +235,13 @@ class Process:
         self.keeper = Keeper(self.turns, lease_s, clock)
         finder = SqlFinder(database)
         self.recall = Recall(finder, finder)
+        loading = loader(hot, self.windows, limit, observer, LastReads())
         self.runner = Runner(
             turns=self.turns,
-            hot=hot,
+            windows=loading,
             answerer=Answerer(
                 records=self.records,
-                windows=loader(hot, self.windows, limit, observer, LastReads()),
+                windows=loading,
                 summaries=self.summaries,
                 backgrounds=backgrounds or Continuations(database),
                 asking=Asking(model, Searcher(self.recall, lambda text: len(text) // 4 + 1)),
