@@ -2,7 +2,7 @@
 
 slack-sdk's own client asks for a new address only once and then tries that one for ever, though an
 address is a ticket for one use; and it lets go of events under way when it closes. Hence this
-keeper; what it carries is dispatched to Bolt as Bolt's own handler does.
+keeper. What it carries, and whether it comes again, is handed on as it came.
 """
 
 import asyncio
