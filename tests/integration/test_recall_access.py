@@ -5,23 +5,30 @@ Worlds are drawn, and recall is compared with a slow, obvious reference that loo
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bot import words
+from bot.commands import Export, Form
 from bot.domain import Addressed, Author, Call, Deleted, Edited, Message, Said, SessionKey, Turn
-from bot.finding import Bookmark, Excerpt, Known, Page, Place, Question, Readable, Shelf, Side
+from bot.finding import Bookmark, Excerpt, Known, Page, Place, Question, Readable, Side
+from bot.forgetting import Forgetting
 from bot.recall import PAGE, Recall
 from bot.recall_words import NOT_THERE
 from bot.searching import Searcher
+from bot.taking import Handing, Taken, Wish
 from storage.archive.claims import Claimant
+from storage.archive.erasures import Erasures
 from storage.archive.records import Records
 from storage.database import Database
+from storage.hot import NoContext
 from storage.search.finder import SqlFinder
 from storage.search.sealing import Sealer
 from storage.search.upkeep import Upkeep
+from tests.fakes.core import taking_from
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = T0 + timedelta(days=100)
@@ -31,7 +38,7 @@ WORKSPACES = ["T1", "T2"]
 
 
 @dataclass
-class Town(Shelf):
+class Town(Handing):
     """Who belongs to which workspace, and who is in which channel and closed thread, as of now."""
 
     members: dict[str, set[str]] = field(default_factory=dict)
@@ -72,6 +79,12 @@ class Town(Shelf):
     async def link(self, key: SessionKey, position: int) -> str:
         return f"{key}/{position}"
 
+    async def linked(self, link: str, at: SessionKey) -> Sequence[SessionKey]:
+        return [SessionKey(*link.split("://")[1].split(":"))]
+
+    async def hand(self, taken: Taken, wish: Wish) -> str:
+        raise NotImplementedError
+
 
 @dataclass
 class Told:
@@ -80,6 +93,12 @@ class Told:
     key: SessionKey
     place: Place
     message: Message
+
+
+class Unscrubbed(Erasures):
+    """Leaves the files alone, which takes long, and which no question looks at."""
+
+    async def scrub(self, *, thoroughly: bool) -> None: ...
 
 
 class World:
@@ -93,6 +112,9 @@ class World:
         finder = SqlFinder(db)
         self.recall = Recall(finder, finder, lambda: NOW)
         self.recall.serve({"p": self.town})
+        self.taking = taking_from(db)
+        self.taking.serve({"p": self.town})
+        self.forgetting = Forgetting(Unscrubbed(db), NoContext(), breath_s=0)
         self.told: dict[tuple[SessionKey, int], Told] = {}
         self._found_town()
 
@@ -118,18 +140,19 @@ class World:
         return SessionKey("p", place.workspace, place.channel, thread), place
 
     async def live(self, steps: int) -> None:
-        """People talk, edit, delete, join and leave; the index is sealed now and then."""
+        """People talk, edit, delete, forget, join and leave; the index is sealed now and then."""
         for step in range(steps):
             roll = self.draw.random()
             if roll < 0.75 or not self.told:
                 await self._say(step)
             elif roll < 0.85:
                 await self._edit(step)
-            elif roll < 0.95:
+            elif roll < 0.93:
                 await self._delete()
+            elif roll < 0.95:
+                await self._forget(step)
             else:
-                readers = self.town.readers[self.draw.choice(sorted(self.town.readers))]
-                readers ^= {self.draw.choice(PEOPLE).id}
+                self._move()
             if self.draw.random() < 0.05:
                 await Sealer(self.database).seal(1)
         assert not await Upkeep(self.database).step()
@@ -156,7 +179,44 @@ class World:
         await self.records.delete(Deleted(one.key, one.message.position))
         del self.told[one.key, one.message.position]
 
+    async def _forget(self, step: int) -> None:
+        """Somebody, or a thread, is forgotten."""
+        one = self.draw.choice(list(self.told.values()))
+        key, by, now = one.key, one.message.author.id, T0 + timedelta(hours=step)
+        if self.draw.random() < 0.5:
+            await self.forgetting.forget_thread(key)
+            self.told = {at: each for at, each in self.told.items() if each.key != key}
+        else:
+            await self.forgetting.forget_person("p", key.workspace, by, now)
+            self.told = {
+                at: each
+                for at, each in self.told.items()
+                if (each.key.workspace, each.message.author.id) != (key.workspace, by)
+            }
+        await self.forgetting.work()
+
+    def _move(self) -> None:
+        """Somebody joins or leaves a channel, a thread or a workspace, or a channel is opened or closed."""
+        somebody = {self.draw.choice(PEOPLE).id}
+        roll = self.draw.random()
+        if roll < 0.6:
+            readers = self.town.readers[self.draw.choice(sorted(self.town.readers))]
+            readers ^= somebody
+        elif roll < 0.8:
+            members = self.town.members[self.draw.choice(WORKSPACES)]
+            members ^= somebody
+        else:
+            channels = [
+                each for each in sorted(self.town.readers) if each.channel[0] == "C" and not each.thread
+            ]
+            self.town.public ^= {self.draw.choice(channels)}
+
     # The reference.
+
+    def thread(self, key: SessionKey) -> list[str]:
+        """All that was said in it and still stands, in order."""
+        said = [one.message for one in self.told.values() if one.key == key]
+        return [message.text for message in sorted(said, key=lambda message: message.position)]
 
     def may_see(self, person: str, at: SessionKey, place: Place) -> bool:
         """Whether somebody who asks there may be shown something from that place."""
@@ -205,10 +265,10 @@ class World:
             if not self.town.may_read(by.id, place):
                 continue
             number -= 1
-            words = self.draw.choices(WORDS, k=self.draw.randrange(3))
+            asked = self.draw.choices(WORDS, k=self.draw.randrange(3))
             if self.draw.random() < 0.2:
-                words.append(f"from:@{self.draw.choice(PEOPLE).name.lower()}")
-            yield Question(by, at, " ".join(words))
+                asked.append(f"from:@{self.draw.choice(PEOPLE).name.lower()}")
+            yield Question(by, at, " ".join(asked))
 
     async def pages(self, question: Question) -> list[Page]:
         """All of them, one after the other."""
@@ -290,3 +350,22 @@ async def test_a_models_search_finds_what_all_who_read_the_answer_may_read(
         assert around <= {one.message.text for one in shown}
         some += len(links)
     assert some > 10
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_what_somebody_takes_out_is_all_that_they_may_be_shown(database: Database, seed: int) -> None:
+    world = World(database, seed)
+    await world.live(100)
+    given = 0
+    for question in world.questions(60):
+        one = world.draw.choice(list(world.told.values()))
+        link = "x://" + ":".join((one.key.platform, one.key.workspace, one.key.channel, one.key.thread))
+        taken = await world.taking.take(Wish(question.by, question.at, Export(Form.JSON, link)))
+        if not world.may_see(question.by.id, question.at, one.place):
+            assert taken == words.EXPORT_NOT_LINKED
+            continue
+        assert isinstance(taken, Taken)
+        told = json.loads("".join([piece async for piece in taken.text()]))
+        assert [message["text"] for message in told["messages"]] == world.thread(one.key)
+        given += 1
+    assert 0 < given < 60
