@@ -21,6 +21,7 @@ from adapters.web.platform import WebPlatform
 from bot.access import Access, Lists
 from bot.answering import Answerer, Backfill
 from bot.asking import Asking
+from bot.catching_up import CatchingUp
 from bot.commands import Offer
 from bot.datafolder import prepare_data_folder
 from bot.errors import StoreError
@@ -257,6 +258,7 @@ def wire_service(
         keeper=keeper,
         runner=runner,
         lookups=Lookups(recall, passing),
+        catching_up=CatchingUp(recall, model),
         forgetting=forgetting,
         taking=taking,
         offer=offer,

@@ -62,6 +62,7 @@ class Offer:
 _CHOOSING = (Verb.MODEL, Verb.PERSONA)
 RECALL = "recall"
 """Begins a question to the archive: any words may follow, and the answer is for the asker alone."""
+CATCH_UP = "catch up"
 EXPORT = "export"
 """Asks for a thread as a file, for the asker alone."""
 
@@ -124,6 +125,18 @@ def recalled(words: str) -> str | None:
     """What follows the word `recall`, perhaps nothing; None if the words do not begin with it."""
     first, *rest = words.strip().removeprefix("/").split(maxsplit=1) or [""]
     return "".join(rest) if first.lower() == RECALL else None
+
+
+def is_catch_up(words: str) -> bool:
+    """Whether somebody asks what was said since they last spoke, and says nothing besides."""
+    said = words.strip().rstrip(".!?").removeprefix("/").lower().replace("-", " ")
+    return " ".join(said.split()) in {CATCH_UP, "catch me up", "catchup"}
+
+
+def catches_up(said: Said) -> bool:
+    """Whether that was asked of the bot itself."""
+    outright = said.addressed in (Addressed.MENTION, Addressed.DIRECT)
+    return outright and not said.message.attachments and is_catch_up(said.message.text)
 
 
 def lookup(said: Said) -> str | None:

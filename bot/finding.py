@@ -201,6 +201,36 @@ class Side(NamedTuple):
     """0: around it; -1: what comes before it; 1: what comes after it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """What was said in a session since somebody last spoke."""
+
+    talk: Talk
+    lines: tuple[Line, ...]
+    """Ascending; the newest of them, where there are more than were asked for."""
+    whole: bool
+    """These are all."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """The same with what its reader is told of it."""
+
+    talk: Talk
+    where: str
+    lines: tuple[Line, ...]
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AllNews:
+    """What somebody missed."""
+
+    news: Sequence[News]
+    here: bool
+    """In the thread where they asked; else in the conversations that they took part in."""
+
+
 class Finder(Protocol):
     """Looks the archive up. Each call reads one moment of it, and never outside of the given places."""
 
@@ -214,6 +244,12 @@ class Finder(Protocol):
         self, key: SessionKey, side: Side, places: frozenset[Place], most: int
     ) -> Excerpt | None:
         """`most` messages of a session; None if it is not there, or in none of `places`."""
+
+    async def unseen(self, key: SessionKey, by: str, places: frozenset[Place], most: int) -> Unseen | None:
+        """The newest `most` messages since `by` last spoke in a session, of all if they never did.
+
+        None as for `excerpt`.
+        """
 
 
 class Passing(Protocol):

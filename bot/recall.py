@@ -8,12 +8,14 @@ from zoneinfo import ZoneInfo
 from bot import recall_words as words
 from bot.domain import SessionKey
 from bot.finding import (
+    AllNews,
     Bookmark,
     Excerpt,
     Finder,
     Hit,
     Known,
     Line,
+    News,
     Page,
     Place,
     Question,
@@ -79,6 +81,34 @@ class Recall:
             everybodys = await shelf.open_to_readers_of(question.at, frozenset(places))
             places = {place: name for place, name in places.items() if place in everybodys}
         return await self._within(readable, places, question, seen=seen)
+
+    async def news(self, question: Question, talks: int, most: int) -> AllNews | str:
+        """What was said in the thread where it is asked since the asker last spoke there.
+
+        Outside of any, and in direct messages, the same of the newest `talks` sessions that they took part
+        in; at most `most` messages of each. Rights and place as for `ask`.
+        """
+        shelf = self._shelves.get(question.at.platform)
+        if shelf is None:
+            return words.NOT_HERE
+        readable = await shelf.places(question.by, question.at, self._known)
+        places = shown_at(readable, question.at)
+        if not readable.direct and (here := await self._unseen(question.at, question, places, most)):
+            return AllNews([here] if here.lines else [], here=True)
+        mine = Search(MINE, frozenset(places), question.by.id, question.at, self._now())
+        found = await self._finder.find(mine, 0, 2 * talks)
+        keys = [hit.talk.key for hit in found.hits] if found else []
+        all_news = [await self._unseen(key, question, places, most) for key in keys if key != question.at]
+        return AllNews([each for each in all_news if each and each.lines][:talks], here=False)
+
+    async def _unseen(
+        self, key: SessionKey, question: Question, places: Mapping[Place, str], most: int
+    ) -> News | None:
+        unseen = await self._finder.unseen(key, question.by.id, frozenset(places), most)
+        if unseen is None:
+            return None
+        where = words.where(unseen.talk.place, places.get(unseen.talk.place, ""))
+        return News(unseen.talk, where, unseen.lines, unseen.whole)
 
     def serves(self, platform: str) -> bool:
         """Whether anything can be looked up there."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from bot import commands, words
+from bot.catching_up import CatchingUp
 from bot.cleaning import clean_author, clean_message
 from bot.commands import Command, Export, Offer
 from bot.domain import (
@@ -62,6 +63,7 @@ class Service:
         keeper: Keeper,
         runner: Runner,
         lookups: Lookups,
+        catching_up: CatchingUp,
         forgetting: Forgetting,
         taking: TakingOut,
         offer: Offer,
@@ -75,6 +77,7 @@ class Service:
         self._keeper = keeper
         self._runner = runner
         self._lookups = lookups
+        self._catching_up = catching_up
         self._forgetting = forgetting
         self._taking = taking
         self._offer = offer
@@ -118,6 +121,9 @@ class Service:
         if (lookup := commands.recalled(order.words)) is not None:
             allowed = self._gate.may(order.by, order.groups)
             return await self._lookups.text(order.by, order.key, lookup) if allowed else words.NOT_FOR_YOU
+        if commands.is_catch_up(order.words):
+            allowed = self._gate.may(order.by, order.groups)
+            return await self._caught_up(order.by, order.key) if allowed else words.NOT_FOR_YOU
         if (export := commands.exported(order.words)) is not None:
             wish, allowed = Wish(order.by, order.key, export), self._gate.may(order.by, order.groups)
             return await self._taking.hand(wish) if allowed else words.NOT_FOR_YOU
@@ -152,6 +158,8 @@ class Service:
             self._tell(said.key, said.message.author, words.NOT_FOR_YOU)
         if (lookup := commands.lookup(said)) is not None:
             return await self._look_up(said, lookup)
+        if commands.catches_up(said):
+            return await self._catch_up(said)
         if (export := commands.taken_out(said)) is not None:
             return await self._take_out(said, export)
         command = commands.heard(said)
@@ -180,6 +188,20 @@ class Service:
             answering = self._lookups.tell(self._platforms[key.platform], message.author, key, lookup)
             self._runner.do_later(answering)
         return Receipt.KEPT
+
+    async def _catch_up(self, said: Said) -> Receipt:
+        """Tell who asked, alone, what was said meanwhile. What asks for it is not kept."""
+        if await self._lookups.is_new(said.key, said.message.position) and said.answer:
+            self._runner.do_later(self._tell_news(said.message.author, said.key))
+        return Receipt.KEPT
+
+    async def _tell_news(self, by: Author, key: SessionKey) -> None:
+        await self._platforms[key.platform].tell(key, by, await self._caught_up(by, key))
+
+    async def _caught_up(self, by: Author, key: SessionKey) -> str:
+        """It asks the model, so it counts as an answer."""
+        wait_s = await self._gate.wait_s(key, by)
+        return words.too_fast_to_look(wait_s) if wait_s > 0 else await self._catching_up.text(by, key)
 
     async def _take_out(self, said: Said, export: Export) -> Receipt:
         """Give the thread to who asked, alone. What asks for it is not kept."""

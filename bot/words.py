@@ -14,6 +14,7 @@ Ask me anything: mention me, and I answer in a thread. In that thread just go on
 - `persona`: how I answer here; `persona NAME` changes it
 - `recall`: where you talked with me; `recall WORDS` finds what was said, and only you see the answer
 - `export`: this thread as a file for you alone; `export html` and `export json` are other forms of it
+- `catch up`: what was said since you last spoke, in this thread or in all of yours; only you see the answer
 - `stop`: stop the answer I am writing
 - `pause` and `resume`: let me be quiet in this thread, and call me back
 - `forget thread` and `forget me`: take away for good what I keep of this thread, or of you
@@ -159,6 +160,11 @@ def untaken(names: list[str]) -> str:
 def too_fast(wait_s: float) -> str:
     """That somebody asks more than is allowed, and when to come back."""
     return f"That was a lot at once. I kept what you said; please ask me again in {_while(wait_s)}."
+
+
+def too_fast_to_look(wait_s: float) -> str:
+    """The same, of what is not kept."""
+    return f"That was a lot at once. Please ask me again in {_while(wait_s)}."
 
 
 def _while(wait_s: float) -> str:

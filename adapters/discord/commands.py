@@ -27,9 +27,10 @@ _PLAIN = {
     "stop": "Stop the answer that is being written",
     "pause": "Be quiet in this thread until somebody resumes it",
     "resume": "Answer in this thread again",
+    "catchup": "What was said since you last spoke; only you see the answer",
 }
 FORGOTTEN = ("thread", "me", "me yes")
-PLACELESS = frozenset({"help", "forget"})
+PLACELESS = frozenset({"help", "forget", "catchup"})
 """What can be used outside of threads too."""
 _COMPARED = ("name", "type", "description", "contexts", "integration_types")
 

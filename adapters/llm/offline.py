@@ -55,7 +55,7 @@ class OfflineModel:
 
     def card(self, name: str) -> ModelCard:  # noqa: ARG002 - the port's
         """Its own card, whatever `name` is: there is no other."""
-        return ModelCard(NAME, CONTEXT_TOKENS, ANSWER_TOKENS, sees=False, tools=True)
+        return ModelCard(NAME, CONTEXT_TOKENS, ANSWER_TOKENS, sees=False, summarises=False, tools=True)
 
     async def stream(self, prompt: Prompt, name: str) -> AsyncGenerator[Chunk, None]:  # noqa: ARG002 - the port's
         """See the port. Never fails."""

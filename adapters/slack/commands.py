@@ -11,8 +11,8 @@ from typing import Any
 from adapters.slack import events
 from adapters.slack.events import FLAT, PLATFORM, Me
 from adapters.slack.markup import position_of
-from adapters.slack.methods import EXPORT_COMMAND, SHORTCUTS
-from bot.commands import EXPORT, exported
+from adapters.slack.methods import CATCH_UP_COMMAND, EXPORT_COMMAND, SHORTCUTS
+from bot.commands import CATCH_UP, EXPORT, exported, is_catch_up
 from bot.domain import Author, Order, SessionKey
 
 HELP = "help"
@@ -35,6 +35,8 @@ def command_order(payload: Mapping[str, Any], me: Me, name: str) -> Order | None
     words = (payload.get("text") or "").strip()
     if payload.get("command") == EXPORT_COMMAND:
         words = f"{EXPORT} {words}".strip()
+    elif payload.get("command") == CATCH_UP_COMMAND:
+        words = CATCH_UP
     channel = payload.get("channel_id") or ""
     if not events.is_direct(channel) and not _is_placeless(words):
         return None
@@ -46,7 +48,7 @@ def command_order(payload: Mapping[str, Any], me: Me, name: str) -> Order | None
 def _is_placeless(words: str) -> bool:
     export = exported(words)
     named = export is not None and bool(export.link)
-    return named or " ".join(words.lower().split()) in PLACELESS
+    return named or is_catch_up(words) or " ".join(words.lower().split()) in PLACELESS
 
 
 def shortcut_order(payload: Mapping[str, Any], me: Me, name: str) -> Order | None:

@@ -4,7 +4,15 @@ from typing import Any
 
 import yaml
 
-from adapters.slack.methods import COMMAND, EVENTS, EXPORT_COMMAND, RECALL_COMMAND, SHORTCUTS, bot_scopes
+from adapters.slack.methods import (
+    CATCH_UP_COMMAND,
+    COMMAND,
+    EVENTS,
+    EXPORT_COMMAND,
+    RECALL_COMMAND,
+    SHORTCUTS,
+    bot_scopes,
+)
 from adapters.slack.welcome import PROMPTS
 
 DESCRIPTION = "A chatbot that remembers: mention it, and go on in the thread."
@@ -37,6 +45,11 @@ def manifest(*, name: str = "Threadfly", url: str = "") -> dict[str, Any]:
         "usage_hint": "html https://... (a link to the thread)",
         "should_escape": False,
     }
+    catching_up = {
+        "command": CATCH_UP_COMMAND,
+        "description": "What was said since you last spoke; only you see it",
+        "should_escape": False,
+    }
     return {
         "display_information": {"name": name, "description": DESCRIPTION, "background_color": "#2f3e6b"},
         "features": {
@@ -52,7 +65,7 @@ def manifest(*, name: str = "Threadfly", url: str = "") -> dict[str, Any]:
             },
             "slash_commands": [
                 each | ({"url": address["request_url"]} if url else {})
-                for each in (command, finding, exporting)
+                for each in (command, finding, exporting, catching_up)
             ],
             "shortcuts": [
                 {"name": label, "type": "message", "callback_id": callback, "description": label}

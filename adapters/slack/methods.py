@@ -79,6 +79,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
 COMMAND = "/threadfly"
 RECALL_COMMAND = "/recall"
 EXPORT_COMMAND = "/export"
+CATCH_UP_COMMAND = "/catchup"
 
 RECALL_SHORTCUT = "threadfly_recall"
 SHORTCUTS: Mapping[str, str] = {

@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from adapters.web.ledger import Post
+from adapters.web.markdown import tree
 from adapters.web.news import News, Note, Posted, RoomUnavailable, Working
 from adapters.web.room import Room
 
@@ -118,6 +119,7 @@ class Line:
 
 def note_shown(note: Note) -> Shown:
     shown: Shown = {"number": note.number, "channel": note.channel, "root": note.root, "text": note.text}
+    shown["body"] = tree(note.text)
     if note.download:
         shown["download"] = note.download
     return shown if note.found is None else shown | {"found": note.found}

@@ -53,6 +53,7 @@ COMMANDS: Mapping[str, str] = {
     "stop": "stop the answer that is being written",
     "pause": "let people talk; Threadfly keeps quiet, and keeps listening",
     "resume": "answer again",
+    "catchup": "what was said since you last spoke, here or in all your threads; only you see it",
     "recall": "find what was said; only you see the answer",
     "export": "this thread as a file for you alone; `html` and `json` are other forms of it",
     "model": "choose the model for this thread",

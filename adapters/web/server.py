@@ -44,7 +44,7 @@ PAGE = 50
 MOST_NOTES = 30
 """Notes for each person that a page which is loaded again still shows."""
 RECALL = "recall"
-_PLACELESS = frozenset({"help", "forget", "export", RECALL})
+_PLACELESS = frozenset({"help", "forget", "export", "catchup", RECALL})
 """Commands that make sense outside of a thread."""
 _OPINIONS = frozenset({Button.GOOD, Button.BAD})
 

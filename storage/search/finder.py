@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from itertools import takewhile
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from bot.domain import Message, SessionKey
-from bot.finding import Excerpt, Hit, Hits, Line, Place, Search, Side, Talk
+from bot.domain import NEWEST_EVER, Message, SessionKey
+from bot.finding import Excerpt, Hit, Hits, Line, Place, Search, Side, Talk, Unseen
 from bot.query import Name
 from storage.archive.searchable import place_of
 from storage.archive.statements import key_is, key_of, key_values, message_of
@@ -69,6 +70,10 @@ class SqlFinder:
     ) -> Excerpt | None:
         """`most` messages of a session; None if it is not there, or in none of `places`."""
         return await self._database.read(lambda c: _excerpt(c, key, side, places, most))
+
+    async def unseen(self, key: SessionKey, by: str, places: frozenset[Place], most: int) -> Unseen | None:
+        """What was said in a session since `by` last spoke; None if it is not there, or in no such place."""
+        return await self._database.read(lambda c: _unseen(c, key, by, places, most))
 
     async def channels(self, platform: str, workspace: str) -> frozenset[str]:
         """Every channel of the workspace with a session."""
@@ -172,6 +177,17 @@ def _line(row: Any, terms: frozenset[str] = frozenset(), length: int = 240) -> L
 def _said(message: Message) -> str:
     """Its text, or what stands for one where it has none."""
     return message.text.strip() or ", ".join(file.name for file in message.attachments)
+
+
+def _unseen(c: sa.Connection, key: SessionKey, by: str, places: frozenset[Place], most: int) -> Unseen | None:
+    """Read from the end, and no further than is told: the cost is the same in a long thread."""
+    home = c.execute(_SESSION, key_values(key)).first()
+    if home is None or place_of(home, key) not in places:
+        return None
+    newest = c.execute(_UP_TO, {"session": home.id, "place": NEWEST_EVER, "most": most + 1}).all()
+    since = list(takewhile(lambda row: message_of(row).author.id != by, newest))
+    rows = since[:most][::-1]
+    return Unseen(_talk(c, home), tuple(_line(row, length=SPOKEN) for row in rows), whole=len(since) <= most)
 
 
 def _excerpt(

@@ -10,6 +10,7 @@ from adapters.llm.roster import Roster
 from bot.access import Access
 from bot.answering import Answerer, Backfill
 from bot.asking import Asking
+from bot.catching_up import CatchingUp
 from bot.commands import Offer
 from bot.domain import (
     Answer,
@@ -264,6 +265,7 @@ class Process:
             keeper=self.keeper,
             runner=self.runner,
             lookups=Lookups(self.recall, PassedOver(database)),
+            catching_up=CatchingUp(self.recall, model),
             forgetting=self.forgetting,
             taking=self.taking,
             offer=offer,

@@ -38,6 +38,7 @@ def test_the_manifest_has_exactly_these_scopes_events_commands_and_shortcuts() -
         methods.COMMAND,
         methods.RECALL_COMMAND,
         methods.EXPORT_COMMAND,
+        methods.CATCH_UP_COMMAND,
     ]
     assert {s["callback_id"]: s["name"] for s in told["features"]["shortcuts"]} == methods.SHORTCUTS
 

@@ -5,6 +5,7 @@ import { Composer } from "./composer.js";
 import { PostList } from "./list.js";
 import { MemoryPanel } from "./memory.js";
 import { Found } from "./recall.js";
+import { body } from "./text.js";
 
 export class Pane {
   /** `root` is null for the channel itself; `app` opens and closes things. */
@@ -84,7 +85,7 @@ export class Pane {
       avatar(this.room.bot.id, this.room),
       h("div", { class: "content" },
         h("header", { class: "byline" }, h("strong", {}, this.room.bot.name), h("span", { class: "badge" }, "bot"), h("span", { class: "only" }, "Only you can see this")),
-        note.found ? new Found(this, note.found).element : h("p", { class: "note-text" }, note.text),
+        note.found ? new Found(this, note.found).element : h("div", { class: "note-text body" }, body(note.body, null)),
         note.download && h("a", { class: "file", href: note.download, download: "" }, "Download")),
       iconButton("close", "Dismiss", dismiss),
     );
