@@ -208,7 +208,7 @@ class CatchingUp:
             else:
                 await self._hand_on(installation, channel, page, since, handler)
             for message in page:
-                if _latest(message) > since and message.get("latest_reply"):
+                if _may_have_new_replies(message, since):
                     read.add(message["ts"])
                     await self._thread(installation, channel, message["ts"], since, handler)
         if stretch.shown and events.is_direct(channel):
@@ -317,6 +317,13 @@ class CatchingUp:
 
 def _latest(message: Json) -> int:
     return position_of(message.get("latest_reply") or message["ts"])
+
+
+def _may_have_new_replies(message: Json, since: int) -> bool:
+    """Slack tells when the newest one came; other servers of its API only that there are some."""
+    if message.get("latest_reply"):
+        return _latest(message) > since
+    return bool(message.get("reply_count"))
 
 
 def _changed(message: Json) -> int:

@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from adapters.slack.markup import position_of
 from adapters.slack.methods import METHODS
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack.core import Marks, ScriptedCore
 from tests.fakes.slack.server import ALICE, BOB, BOT, CHANNEL, DM, TEAM
 from tests.fakes.slack.world import Json
 from tests.integration.slack_stage import fake_slack, running
+from tests.integration.test_slack_catching_up import ago, mark
 from tests.integration.test_slack_replies import Growth, agent_thread, read
 
 NEEDED = {"apps.connections.open", "auth.test", "chat.postMessage", "chat.update"}
@@ -67,6 +69,17 @@ async def test_what_was_missed_is_found_where_only_all_channels_are_told(
         CHANNEL,
         DM,
     }
+
+
+async def test_missed_replies_are_found_though_nothing_tells_when_they_came(
+    slack: FakeSlack, core: ScriptedCore
+) -> None:
+    slack.tells_latest_reply = False
+    first = slack.say(f"<@{BOT}> hello", deliver=False, ts=ago(90))
+    ts = slack.say("and while you were away?", thread_ts=first, deliver=False)
+    async with running(slack, core, Marks(C01=mark(60)), catch_up=True):
+        await core.until(core.said)
+    assert [said.message.position for said in core.said()] == [position_of(ts)]
 
 
 def bare(text: str, ts: str, **more: str) -> Json:

@@ -350,12 +350,16 @@ class WebApi:
         replies = channel.replies(message["ts"])
         if not replies:
             return message
-        return message | {
-            "thread_ts": message["ts"],
-            "reply_count": len(replies),
-            "reply_users": sorted({m.get("user", "") for m in replies})[:5],
-            "latest_reply": replies[-1]["ts"],
-        }
+        latest = {"latest_reply": replies[-1]["ts"]} if self._slack.tells_latest_reply else {}
+        return (
+            message
+            | latest
+            | {
+                "thread_ts": message["ts"],
+                "reply_count": len(replies),
+                "reply_users": sorted({m.get("user", "") for m in replies})[:5],
+            }
+        )
 
     async def answer_replies(self, team: Team, arguments: Json) -> Json:
         channel = self._joined(team, arguments)

@@ -50,6 +50,8 @@ class FakeSlack:
         self.teams: dict[str, Team] = {}
         self.history_page = 1000
         """Messages a page at most: 15 for distributed apps."""
+        self.tells_latest_reply = True
+        """Of a thread's first message in histories."""
         self.teams_page = 1000
         self.channels_page = 1000
         """Conversations a page at most."""
