@@ -210,6 +210,36 @@ async def test_a_thread_deleted_in_the_middle_of_an_answer_ends_it(made: World) 
             await asyncio.sleep(0.05)
 
 
+NESTED = "````md\n```py\n" + "print('漢字 👩‍👩‍👧')\n" * 150 + "```\n````\nThat is all."
+
+
+@pytest.mark.parametrize(
+    ("text", "posts"),
+    [
+        ("ab " * 666 + "c", 1),
+        ("ab " * 666 + "cd", 1),
+        ("ab " * 666 + "cde", 2),
+        ("漢👍 " * 20_000, 6),
+        (NESTED, 2),
+    ],
+    ids=["1999", "2000", "2001", "60000", "nested fences"],
+)
+async def test_answers_of_every_length_are_whole(made: World, text: str, posts: int) -> None:
+    made.openai.answers.append(Script(text=text))
+    asked = made.ask("at length, please")
+    await made.answered(asked)
+    texts = await made.discord.wait(lambda: len(found := made.texts(asked)) == posts and found, WAIT_S)
+    assert max(map(len, texts)) <= 2_000
+    assert all(text.count("````") % 2 == 0 for text in texts)
+    [*_, last] = made.posts(asked)
+    rest = [
+        made.discord.files[file["url"].removeprefix(made.discord.files_base)] for file in last["attachments"]
+    ]
+    whole = "".join(texts) + "".join(content.decode() for _, content in rest)
+    for mark in ("ab", "漢", "print"):
+        assert whole.count(mark) == text.count(mark)
+
+
 async def test_what_people_say_and_edit_among_themselves_is_not_archived(made: World) -> None:
     private = made.discord.say(made.ann, made.channel, "the treasure is buried here")
     made.discord.edit(made.channel, private, "the treasure is buried there")
