@@ -141,7 +141,7 @@ class Gestures:
                 CALLBACK,
                 body=response,
                 interaction_id=payload["id"],
-                webhook_id=payload["application_id"],
+                webhook_id=payload.get("application_id") or self._rest.application,
                 webhook_token=payload["token"],
             )
         except Refused as refused:
@@ -176,7 +176,7 @@ class Gestures:
                 path,
                 body=body,
                 tries=tries,
-                webhook_id=payload["application_id"],
+                webhook_id=payload.get("application_id") or self._rest.application,
                 webhook_token=payload["token"],
             )
         except (PlatformError, Throttled) as error:

@@ -27,7 +27,7 @@ class Hook:
         self._rest = rest
         self._ids = {
             "interaction_id": payload["id"],
-            "webhook_id": payload["application_id"],
+            "webhook_id": payload.get("application_id") or rest.application,
             "webhook_token": payload["token"],
         }
 

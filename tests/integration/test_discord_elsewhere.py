@@ -200,3 +200,17 @@ async def test_commands_are_told_where_nobody_tells_which_are_known(fake: FakeDi
     fake.guild()
     async with connected(fake, core):
         assert {"help", "recall"} <= {command["name"] for command in fake.commands}
+
+
+async def test_commands_and_buttons_that_tell_the_least(fake: FakeDiscord, core: Core) -> None:
+    fake.rest.bare = fake.gateway.bare = True
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    async with connected(fake, core):
+        asked = fake.say(ann, channel, f"<@{fake.bot.id}> hello")
+        await answers(fake, asked)
+        token = fake.slash(ann, asked, "pause")
+        await fake.wait(lambda: fake.answer(token))
+        (post,) = fake.messages(asked, by_bot=True)
+        pressed = fake.press(ann, asked, int(post["id"]), "👍")
+        assert await fake.wait(lambda: fake.answer(pressed)) == "Thank you, noted."
+    assert core.orders[0].key == core.said[0].key

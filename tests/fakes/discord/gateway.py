@@ -75,11 +75,21 @@ def bare_message(message: Payload) -> Payload:
     return {**known, "author": bare_user(message["author"]), "mentions": []}
 
 
+def bare_interaction(interaction: Payload) -> Payload:
+    """Who did what where; not by which application, nor what the place is like."""
+    kept = ("id", "type", "token", "data", "guild_id", "channel_id", "user", "message")
+    known = {name: interaction[name] for name in kept if name in interaction}
+    if member := interaction.get("member"):
+        known["member"] = {"user": bare_user(member["user"]), "roles": member["roles"]}
+    return known
+
+
 BARE: dict[str, Callable[[Payload], Payload]] = {
     "READY": bare_ready,
     "GUILD_CREATE": bare_guild,
     "MESSAGE_CREATE": bare_message,
     "MESSAGE_UPDATE": bare_message,
+    "INTERACTION_CREATE": bare_interaction,
 }
 
 
