@@ -122,11 +122,10 @@ class Sharing:
             if said:
                 return said
             quote = await self.offer(question, key, position)
-            if isinstance(quote, Quote):
-                self._gestures[gesture] = await self._show(question.at, quote, gesture)
-            else:
-                self._gestures[gesture] = quote
-            return self._gestures[gesture]
+            told = await self._show(question.at, quote, gesture) if isinstance(quote, Quote) else quote
+            if told is words.SHOWN:
+                self._gestures[gesture] = told
+            return told
 
     async def _show(self, at: SessionKey, quote: Quote, gesture: str) -> Sentence:
         try:
@@ -141,8 +140,10 @@ class Sharing:
         with self._once(gesture) as said:
             if said:
                 return said
-            self._gestures[gesture] = await self._go_on(question, key, gesture)
-            return self._gestures[gesture]
+            told = await self._go_on(question, key, gesture)
+            if any(piece.link for piece in told):
+                self._gestures[gesture] = told
+            return told
 
     async def _go_on(self, question: Question, key: SessionKey, gesture: str) -> Sentence:
         at, by = question.at, question.by
@@ -190,7 +191,10 @@ class Sharing:
 
     @contextmanager
     def _once(self, gesture: str) -> "Iterator[Sentence]":
-        """What is to be said of a gesture that was met before; () for a new one, which fails or is done."""
+        """What is to be said of a gesture that is done or under way; () for another, which may be refused.
+
+        What was refused may be tried again: somebody may have given the right to it meanwhile.
+        """
         if gesture in self._gestures:
             yield self._gestures[gesture]
             return

@@ -218,6 +218,8 @@ async def test_one_gesture_posts_once_and_where_the_bot_may_not_write_it_says_so
     assert len(world.hall.wall.posts) == 1
     world.hall.closed = frozenset({"ops"})
     assert await world.show(position, key(), key("ops"), gesture="2") == words.CANT_POST
+    world.hall.closed = frozenset()
+    assert await world.show(position, key(), key("ops"), gesture="2") == words.SHOWN
 
 
 # Going on.
