@@ -35,7 +35,8 @@ from bot.forgetting import Forgetting, Retention
 from storage.archive.erasing import AT_ONCE
 from storage.archive.erasures import Erasures
 from storage.database import Database
-from storage.hot import NoContext
+from storage.dragonfly import Dragonfly
+from storage.hot import DragonflyContext, NoContext
 from storage.search.clauses import clauses_of
 from storage.search.find import find
 from storage.search.sealing import Sealer
@@ -53,6 +54,7 @@ from storage.tables import (
 )
 from tests.databases import opened
 from tests.fakes.core import HeldModel, Process, Wall
+from tests.hot_servers import new_archive_id, raw_client, send
 
 KEY = SessionKey("web", "w", "c", "1")
 OTHER = replace(KEY, thread="2")
@@ -129,13 +131,36 @@ class World:
         return int(row.id)
 
     async def holds(self, *secrets: str) -> list[str]:
-        """Tables in which any of the words is, in whatever column."""
-        held = []
-        for table in metadata.sorted_tables:
-            rows = await self.database.read(lambda c, t=table: c.execute(sa.select(t)).all())  # type: ignore[misc]
-            if any(secret in str(tuple(row)).lower() for row in rows for secret in secrets):
-                held.append(table.name)
-        return held
+        """Tables in which any of the words is, in whatever column: all that the database has."""
+
+        def looked(c: sa.Connection) -> list[str]:
+            names = sa.inspect(c).get_table_names()
+            assert set(names) >= set(metadata.tables)
+            return [name for name in names if _is_in(c, name, secrets)]
+
+        return await self.database.read(looked)
+
+
+def _is_in(c: sa.Connection, table: str, secrets: Sequence[str]) -> bool:
+    rows = c.execute(sa.text(f'SELECT * FROM "{table}"')).all()
+    return any(secret in str(tuple(row)).lower() for row in rows for secret in secrets)
+
+
+async def _held_hot(url: str) -> str:
+    """Every key of a hot server, and what it holds, whatever kind it is."""
+    readers = {
+        "string": lambda key: ("GET", key),
+        "list": lambda key: ("LRANGE", key, 0, -1),
+        "hash": lambda key: ("HGETALL", key),
+        "set": lambda key: ("SMEMBERS", key),
+        "zset": lambda key: ("ZRANGE", key, 0, -1),
+    }
+    held = []
+    async with raw_client(url) as client:
+        for key in await send(client, "KEYS", "*"):
+            kind = (await send(client, "TYPE", key)).decode()
+            held.append(str((key, await send(client, *readers[kind](key)))))
+    return "\n".join(held).lower()
 
 
 @pytest.fixture
@@ -155,6 +180,28 @@ async def test_a_forgotten_thread_leaves_no_word_in_any_table(world: World) -> N
     assert (await world.found(SECRET), await world.rows(feedback), await world.rows(erasures)) == ([], 0, 0)
     assert await world.rows(summaries) == 0
     assert session in world.hot.dropped
+
+
+async def test_no_key_of_the_hot_server_and_no_line_of_the_log_holds_a_word(
+    database: Database, hot_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    server = Dragonfly(hot_url, timeout_s=20)
+    hot = DragonflyContext(server, new_archive_id(), limit=100)
+    process = Process(database, hot, Wall(), HeldModel())
+    try:
+        for each in (said(1, f"the {SECRET} is here"), said(2, "hello", JOE, OTHER)):
+            await process.service.handle(each)
+            await process.settle()
+        assert SECRET in await _held_hot(hot_url)
+        await process.service.order(Order(KEY, ANN, "forget me yes"))
+        await process.forgetting.work()
+        left = await _held_hot(hot_url)
+        assert "hello" in left
+        assert [secret for secret in (SECRET, "zebrafish") if secret in left] == []
+        assert [secret for secret in (SECRET, "zebrafish") if secret in caplog.text.lower()] == []
+    finally:
+        await server.aclose()
 
 
 async def test_it_is_gone_from_sealed_parts_of_the_index_too(world: World) -> None:
