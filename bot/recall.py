@@ -76,10 +76,7 @@ class Recall:
         if shelf is None:
             return words.NOT_HERE
         readable = await shelf.places(question.by, question.at, self._known)
-        places = shown_at(readable, question.at)
-        if not readable.direct:
-            everybodys = await shelf.open_to_readers_of(question.at, frozenset(places))
-            places = {place: name for place, name in places.items() if place in everybodys}
+        places = await for_everybody(shelf, readable, question.at)
         return await self._within(readable, places, question, seen=seen)
 
     async def news(self, question: Question, talks: int, most: int) -> AllNews | str:
@@ -232,6 +229,15 @@ def open_to_all(readable: Readable, at: SessionKey) -> dict[Place, str]:
     if readable.direct or not readable.outsiders:
         return shown
     return {place: name for place, name in shown.items() if _is_here(place, at)}
+
+
+async def for_everybody(shelf: Shelf, readable: Readable, at: SessionKey) -> dict[Place, str]:
+    """As `open_to_all`, with the platform asked whether everybody who reads at `at` can open each place."""
+    places = open_to_all(readable, at)
+    if readable.direct:
+        return places
+    everybodys = await shelf.open_to_readers_of(at, frozenset(places))
+    return {place: name for place, name in places.items() if place in everybodys}
 
 
 def _is_here(place: Place, at: SessionKey) -> bool:

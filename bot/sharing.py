@@ -14,7 +14,7 @@ from bot import sharing_words as words
 from bot.domain import NEWEST_EVER, Author, SessionKey
 from bot.errors import PlatformError, PlatformForbidden, PostGone, StoreError
 from bot.finding import Excerpt, Finder, Known, Line, Passing, Place, Question, Readable, Shelf, Side
-from bot.recall import open_to_all
+from bot.recall import for_everybody
 from bot.recall_words import where
 from bot.sharing_words import Sentence
 
@@ -109,7 +109,7 @@ class Sharing:
         readable = await stage.places(question.by, question.at, self._known)
         if readable.direct:
             return words.NOBODY_ELSE
-        places = open_to_all(readable, question.at)
+        places = await for_everybody(stage, readable, question.at)
         part = await self._part(key, places, position)
         if part is None or part.lines[0].position != position:
             return words.NOT_TO_ALL
@@ -151,7 +151,7 @@ class Sharing:
         if stage is None:
             return words.NOT_HERE
         readable = await stage.places(by, at, self._known)
-        places = open_to_all(readable, at if readable.direct else replace(at, thread=""))
+        places = await for_everybody(stage, readable, at if readable.direct else replace(at, thread=""))
         part = await self._part(key, places, NEWEST_EVER)
         if part is None:
             return words.NOT_TO_ALL
@@ -175,7 +175,7 @@ class Sharing:
         if old == new or old.platform != new.platform:
             return
         readable = await stage.places(by, old, self._known)
-        if readable.direct or Place(*_channel(new)) not in open_to_all(readable, old):
+        if readable.direct or Place(*_channel(new)) not in await for_everybody(stage, readable, old):
             return
         try:
             post = await stage.leave_word(old, words.went_on(by.name, link), f"{gesture}:word")
