@@ -74,6 +74,8 @@ class HeldModel:
         self.open = asyncio.Event()
         self.open.set()
         self.asked = asyncio.Event()
+        self.begins = ""
+        """Said before the test lets it go on."""
         self.answer: Callable[[Prompt], Sequence[Chunk | Exception]] = lambda prompt: [
             Delta(f"answer {len(prompt.messages) - 1}"),
             Finished(Usage(model="held", finish_reason="stop")),
@@ -89,6 +91,8 @@ class HeldModel:
 
     async def stream(self, prompt: Prompt, name: str) -> AsyncGenerator[Chunk, None]:
         self.prompts.append(prompt)
+        if self.begins:
+            yield Delta(self.begins)
         self.asked.set()
         await self.open.wait()
         for chunk in self.answer(prompt):

@@ -328,6 +328,7 @@ async def test_what_somebody_says_after_being_forgotten_is_kept(world: World) ->
 
 async def test_an_answer_that_is_being_written_is_stopped_and_not_kept(world: World) -> None:
     world.model.open.clear()
+    world.model.begins = "The beginning"
     await world.process.service.handle(said(1, f"the {SECRET}"))
     await world.process.service.handle(said(2, f"and the {SECRET}"))
     await world.model.asked.wait()
@@ -341,6 +342,18 @@ async def test_an_answer_that_is_being_written_is_stopped_and_not_kept(world: Wo
     assert await world.rows(tombstones, tombstones.c.position == post) == 1
     world.model.open.set()
     assert await world.say(said(9_000_000, "go on")) is Receipt.ANSWERING
+
+
+async def test_an_answer_that_had_no_word_yet_is_never_posted_once_its_thread_is_forgotten(
+    world: World,
+) -> None:
+    world.model.open.clear()
+    await world.process.service.handle(said(1, f"the {SECRET}"))
+    await world.model.asked.wait()
+    await world.order("forget thread")
+    await world.process.keeper.renew()
+    await world.process.settle()
+    assert (await world.texts(), world.wall.posts) == ([], {})
 
 
 async def test_a_reply_of_many_posts_comes_back_by_none_of_them(world: World) -> None:
