@@ -11,9 +11,30 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
 
+class _Json(sa.TypeDecorator[list[Any]]):
+    """Texts or integers, as SQLite takes many of them at once."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: list[Any] | None, dialect: sa.Dialect) -> str:  # noqa: ARG002
+        return orjson.dumps(value).decode()
+
+
 def among(c: sa.Connection, column: sa.ColumnElement[Any], values: Sequence[Any]) -> sa.ColumnElement[bool]:
     """Whether `column` is one of `values`: texts or integers."""
-    if c.dialect.name == "postgresql":
-        return column == sa.any_(sa.bindparam(None, list(values), type_=ARRAY(column.type)))
-    listed = sa.func.json_each(sa.bindparam(None, orjson.dumps(values).decode(), type_=sa.Text))
+    return _among(c.dialect.name, column, None, list(values))
+
+
+def among_named(dialect: str, column: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[bool]:
+    """The same for a statement that is prepared for `dialect`, with the list that is given as `name`."""
+    return _among(dialect, column, name)
+
+
+def _among(
+    dialect: str, column: sa.ColumnElement[Any], name: str | None, values: list[Any] | None = None
+) -> sa.ColumnElement[bool]:
+    if dialect == "postgresql":
+        return column == sa.any_(sa.bindparam(name, values, type_=ARRAY(column.type)))
+    listed = sa.func.json_each(sa.bindparam(name, values, type_=_Json))
     return column.in_(sa.select(listed.table_valued("value").c.value))

@@ -4,20 +4,25 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from typing import Final
 
 import sqlalchemy as sa
 
-from storage.search.among import among
-from storage.search.checks import Checks, in_time
+from storage.prepared import Prepared, prepared
+from storage.search.among import among_named
+from storage.search.checks import Checks, in_time, times
 from storage.search.clauses import Way
 from storage.search.index import microseconds
 from storage.search.places import numbers_of
-from storage.search.slots import SLOTS, bits_of, highest_first, places_of
+from storage.search.slots import SLOTS, bits_of, highest_first, place_at
 from storage.search.wanted import Candidate, Catch, Wanted
 from storage.search_tables import search_buckets, search_docs, search_terms
 
 _FIRST_BUCKETS = 4
 _MOST_BUCKETS = 64
+_BEYOND_BUCKETS = 2**50
+"""Greater than any number of a bucket."""
 _AT_ONCE = 300
 """Messages that are looked at together."""
 
@@ -89,26 +94,82 @@ def _known_clauses(c: sa.Connection, wanted: Wanted) -> _Known | None:
 
 def counts_of(c: sa.Connection, terms: Iterable[str]) -> dict[str, int]:
     """In how many buckets each term is; those in none are left out."""
-    held = search_terms.c
-    query = sa.select(held.term, sa.func.count()).where(among(c, held.term, sorted(terms)))
-    return {row.term: row[1] for row in c.execute(query.group_by(held.term))}
+    return {row.term: row.buckets for row in _COUNTS.all(c, {"terms": sorted(terms)})}
+
+
+_held, _shown, _doc = search_terms.c, search_buckets.c, search_docs.c
+_COUNTS: Final = Prepared(
+    lambda dialect: (
+        sa.select(_held.term, sa.func.count().label("buckets"))
+        .where(among_named(dialect, _held.term, "terms"))
+        .group_by(_held.term)
+    )
+)
+_NEWEST: Final = prepared(
+    sa.select(sa.func.max(_shown.bucket).label("newest")).where(
+        _shown.oldest_us < sa.bindparam("before", type_=sa.BigInteger)
+    )
+)
+_BITS: Final = Prepared(
+    lambda dialect: sa.select(_held.bucket, _held.term, _held.slots).where(
+        among_named(dialect, _held.term, "terms"), among_named(dialect, _held.bucket, "buckets")
+    )
+)
+_PLACES: Final = Prepared(
+    lambda dialect: (
+        sa.select(_shown.bucket, _shown.places)
+        .where(among_named(dialect, _shown.bucket, "buckets"))
+        .order_by(_shown.bucket.desc())
+    )
+)
+
+
+@lru_cache
+def _page(drivers: int) -> Prepared:
+    """Numbers of buckets between two, newest first: of those with one of the drivers, or of all."""
+
+    def build(dialect: str) -> sa.Executable:
+        number = _held.bucket if drivers else _shown.bucket
+        query = sa.select(number).where(
+            number > sa.bindparam("above", type_=sa.BigInteger),
+            number <= sa.bindparam("upto", type_=sa.BigInteger),
+        )
+        if drivers == 1:
+            query = query.where(_held.term == sa.bindparam("driver", type_=_held.term.type))
+        elif drivers:
+            query = query.where(among_named(dialect, _held.term, "drivers")).distinct()
+        return query.order_by(number.desc()).limit(sa.bindparam("most", type_=sa.Integer))
+
+    return Prepared(build)
+
+
+@lru_cache
+def _docs(checks: int, needs: int, after: bool, before: bool, in_session: bool) -> Prepared:
+    """The messages at some spots, with what `checks` strings tell; those that hold `needs` of them."""
+
+    def build(dialect: str) -> sa.Executable:
+        columns = (_doc.session_id, _doc.position, _doc.sent_us, _doc.spot)
+        query = sa.select(*columns, *Checks.columns(_doc.stream, checks)).where(
+            among_named(dialect, _doc.spot, "spots"),
+            *Checks.conditions(_doc.stream, needs),
+            *in_time(_doc.sent_us, after=after, before=before),
+        )
+        return query.where(_doc.session_id == sa.bindparam("session")) if in_session else query
+
+    return Prepared(build)
 
 
 def _pages(c: sa.Connection, wanted: Wanted, known: _Known) -> Iterator[list[int]]:
     """The buckets in which something may fit, newest first, in growing pages."""
-    number = search_terms.c.bucket if known.drivers else search_buckets.c.bucket
-    query = sa.select(number).order_by(number.desc())
-    if len(known.drivers) == 1:
-        query = query.where(search_terms.c.term == min(known.drivers))
-    elif known.drivers:
-        query = query.where(among(c, search_terms.c.term, sorted(known.drivers))).distinct()
-    if wanted.after is not None:
-        query = query.where(number > microseconds(wanted.after) // 1000)
+    drivers = sorted(known.drivers)
+    page = _page(min(len(drivers), 2))
+    values: dict[str, object] = {"driver": drivers[0]} if len(drivers) == 1 else {"drivers": drivers}
+    values["above"] = microseconds(wanted.after) // 1000 if wanted.after is not None else -_BEYOND_BUCKETS
     upto = _newest_bucket(c, wanted.before)
     size = _FIRST_BUCKETS
     while True:
-        page = query.limit(size) if upto is None else query.where(number <= upto).limit(size)
-        numbers = list(c.scalars(page))
+        rows = page.all(c, {**values, "upto": upto, "most": size})
+        numbers = [row.bucket for row in rows]
         if numbers:
             yield numbers
         if len(numbers) < size:
@@ -116,13 +177,11 @@ def _pages(c: sa.Connection, wanted: Wanted, known: _Known) -> Iterator[list[int
         upto, size = numbers[-1] - 1, min(size * 2, _MOST_BUCKETS)
 
 
-def _newest_bucket(c: sa.Connection, before: datetime | None) -> int | None:
-    """The newest bucket with a message from before then; -1 if there is none, None without a limit."""
+def _newest_bucket(c: sa.Connection, before: datetime | None) -> int:
+    """The newest bucket with a message from before then; -1 if there is none."""
     if before is None:
-        return None
-    bucket = search_buckets.c
-    newest = sa.select(sa.func.max(bucket.bucket)).where(bucket.oldest_us < microseconds(before))
-    return c.scalar(newest) or -1
+        return _BEYOND_BUCKETS
+    return _NEWEST.one(c, {"before": microseconds(before)}).newest or -1
 
 
 def _matched(c: sa.Connection, known: _Known, wanted: Wanted, numbers: Sequence[int]) -> list[_Bucket]:
@@ -174,12 +233,8 @@ def _any_of(bits: Mapping[str, int], terms: Iterable[str]) -> int:
 
 
 def _bits(c: sa.Connection, terms: Iterable[str], numbers: Sequence[int]) -> dict[int, dict[str, int]]:
-    held = search_terms.c
-    query = sa.select(held.bucket, held.term, held.slots).where(
-        among(c, held.term, sorted(terms)), among(c, held.bucket, numbers)
-    )
     bits: dict[int, dict[str, int]] = {}
-    for number, term, slots in c.execute(query):
+    for number, term, slots in _BITS.all(c, {"terms": sorted(terms), "buckets": numbers}):
         bits.setdefault(number, {})[term] = bits_of(slots)
     return bits
 
@@ -190,24 +245,25 @@ def _allowed_spots(
     """Where the messages are that have all terms and that the asker may read, newest first."""
     if not buckets:
         return
-    column = search_buckets.c
-    query = sa.select(column.bucket, column.places).where(among(c, column.bucket, list(buckets)))
-    for number, packed in c.execute(query.order_by(column.bucket.desc())).all():
-        places = places_of(packed)
-        fitting = buckets[number].fitting & ((1 << len(places)) - 1)
-        yield from (number * SLOTS + slot for slot in highest_first(fitting) if places[slot] in allowed)
+    for number, packed in _PLACES.all(c, {"buckets": list(buckets)}):
+        for slot in highest_first(buckets[number].fitting & ((1 << len(packed) // 4) - 1)):
+            if place_at(packed, slot) in allowed:
+                yield number * SLOTS + slot
 
 
 def _checked(
     c: sa.Connection, spots: Sequence[int], wanted: Wanted, checks: Checks, buckets: Mapping[int, _Bucket]
 ) -> Iterator[Candidate]:
     """The messages at `spots` that hold the phrases too."""
-    doc = search_docs.c
-    columns = (doc.session_id, doc.position, doc.sent_us, doc.spot, *checks.columns(doc.stream))
-    query = sa.select(*columns).where(among(c, doc.spot, spots), *in_time(doc.sent_us, wanted))
-    if wanted.session_id is not None:
-        query = query.where(doc.session_id == wanted.session_id)
-    for row in c.execute(query):
+    query = _docs(
+        len(checks.patterns),
+        len(checks.needed),
+        wanted.after is not None,
+        wanted.before is not None,
+        wanted.session_id is not None,
+    )
+    values = {"spots": spots, "session": wanted.session_id, **checks.values, **times(wanted)}
+    for row in query.all(c, values):
         by_way, slot = buckets[row.spot // SLOTS].by_way, row.spot % SLOTS
         candidate = checks.candidate(row, lambda n, way, b=by_way, s=slot: b.get((n, way), 0) >> s & 1)  # type: ignore[misc]
         if candidate:

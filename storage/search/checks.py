@@ -39,6 +39,8 @@ class Checks:
         ways = [way.pattern for clause in wanted.clauses for way in clause.ways]
         asked = [*ways, *(clause.exact for clause in wanted.clauses), self.together, *self.without]
         self.patterns = list(dict.fromkeys(pattern for pattern in asked if pattern))
+        self.needed = [c.ways[0].pattern for c in wanted.clauses if len(c.ways) == 1 and c.ways[0].pattern]
+        """Held by every message that fits: the database need not tell of others."""
         self._ways = [[self._at(way.pattern) for way in clause.ways] for clause in self.clauses]
         self._exact = [self._at(clause.exact) for clause in self.clauses]
 
@@ -46,9 +48,21 @@ class Checks:
         """Which of the patterns it is; -1 for none."""
         return self.patterns.index(pattern) if pattern else -1
 
-    def columns(self, stream: sa.Column[str]) -> list[sa.ColumnElement[bool]]:
-        """To be selected last of all columns, for `candidate`."""
-        return [holds(stream, pattern).label(f"holds_{n}") for n, pattern in enumerate(self.patterns)]
+    @property
+    def values(self) -> dict[str, str]:
+        """For statements made with `columns` and `conditions`."""
+        asked = {f"held_{n}": pattern for n, pattern in enumerate(self.patterns)}
+        return asked | {f"needed_{n}": pattern for n, pattern in enumerate(self.needed)}
+
+    @staticmethod
+    def columns(stream: sa.Column[str], patterns: int) -> list[sa.ColumnElement[int]]:
+        """To be selected last of all columns, for `candidate`, with so many patterns."""
+        return [told(holds(stream, _text(f"held_{n}")), f"holds_{n}") for n in range(patterns)]
+
+    @staticmethod
+    def conditions(stream: sa.Column[str], needed: int) -> list[sa.ColumnElement[bool]]:
+        """That the stream holds all of so many `needed`."""
+        return [holds(stream, _text(f"needed_{n}")) for n in range(needed)]
 
     def candidate(self, row: Any, fits: Callable[[int, int], bool]) -> Candidate | None:
         """The message of `row` if every clause has a way that fits.
@@ -66,11 +80,26 @@ class Checks:
         return Candidate(row.session_id, row.position, row.sent_us, exact, in_order)
 
 
-def in_time(column: sa.Column[int], wanted: Wanted) -> list[sa.ColumnElement[bool]]:
-    """That a time in microseconds is as wanted."""
+def told(condition: sa.ColumnElement[bool], name: str) -> sa.ColumnElement[int]:
+    """A column that is true or not, as the database gives it: SQLite's need not be converted row by row."""
+    return sa.type_coerce(condition, sa.Integer).label(name)
+
+
+def _text(name: str) -> sa.BindParameter[str]:
+    return sa.bindparam(name, type_=sa.Text)
+
+
+def in_time(column: sa.Column[int], *, after: bool, before: bool) -> list[sa.ColumnElement[bool]]:
+    """That a time in microseconds is as `times` says, as far as there are bounds."""
     conditions = []
-    if wanted.after is not None:
-        conditions.append(column >= microseconds(wanted.after))
-    if wanted.before is not None:
-        conditions.append(column < microseconds(wanted.before))
+    if after:
+        conditions.append(column >= sa.bindparam("after", type_=sa.BigInteger))
+    if before:
+        conditions.append(column < sa.bindparam("before", type_=sa.BigInteger))
     return conditions
+
+
+def times(wanted: Wanted) -> dict[str, int]:
+    """The bounds that are wanted, for `in_time`."""
+    bounds = {"after": wanted.after, "before": wanted.before}
+    return {name: microseconds(time) for name, time in bounds.items() if time is not None}

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 
+_PLACE = struct.Struct("<I")
 SLOTS = 4096
 """Messages in a bucket."""
 _BITMAP_BYTES = SLOTS // 8
@@ -44,6 +45,7 @@ def pack_places(places: Iterable[int]) -> bytes:
     return struct.pack(f"<{len(numbers)}I", *numbers)
 
 
-def places_of(packed: bytes) -> tuple[int, ...]:
-    """What `pack_places` was given."""
-    return struct.unpack(f"<{len(packed) // 4}I", packed)
+def place_at(packed: bytes, slot: int) -> int:
+    """The place of one slot, of those that `pack_places` was given."""
+    place: int = _PLACE.unpack_from(packed, slot * 4)[0]
+    return place
