@@ -212,6 +212,19 @@ async def test_shift_enter_makes_a_line_and_an_at_sign_offers_names(page: Page, 
     await expect(box(page)).to_have_value("hello\n@threadfly @Joe ")
 
 
+async def test_a_command_that_is_typed_whole_is_sent_by_enter(page: Page, place: Place) -> None:
+    await visit(page, place)
+    await box(page).press_sequentially("/hel")
+    await expect(page.get_by_role("option")).to_have_count(1)
+    await page.keyboard.press("Enter")
+    await expect(box(page)).to_have_value("/help ")
+    await box(page).fill("")
+    await box(page).press_sequentially("/help")
+    await expect(page.get_by_role("option")).to_have_count(1)
+    await page.keyboard.press("Enter")
+    await expect(box(page)).to_have_value("")
+
+
 async def test_a_command_in_a_thread_is_answered_to_its_asker_alone(
     page: Page, context: BrowserContext, place: Place
 ) -> None:

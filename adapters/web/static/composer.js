@@ -141,7 +141,7 @@ export class Composer {
 
   keys(event) {
     if (event.isComposing) return;
-    if (!this.menu.hidden && this.menuKeys(event)) return;
+    if (!this.menu.hidden && !this.saysIt(event) && this.menuKeys(event)) return;
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       this.submit();
@@ -151,6 +151,13 @@ export class Composer {
     } else if (event.key === "Escape") {
       this.pane.escape();
     }
+  }
+
+  /** Enter after a command that was typed whole sends it: there is nothing left to complete. */
+  saysIt(event) {
+    const whole = event.key === "Enter" && this.offers[this.marked].name === this.box.value.toLowerCase();
+    if (whole) this.closeMenu();
+    return whole;
   }
 
   menuKeys(event) {
