@@ -1,16 +1,21 @@
 """`threadfly export` and `threadfly import`: pieces go by in a stream, however many there are."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Protocol, TextIO
+from typing import Final, Protocol, TextIO
 
 from bot.cleaning import clean_message
 from bot.domain import SessionKey
 from bot.errors import ThreadflyError
+from bot.lines import Unreadable
 from bot.printed import Printer
 from bot.sheets import Absence, Answered, Counted, Entry, Piece, Scope, Sheet
 
 TOGETHER = 100
 """Messages that are taken in by one transaction."""
+
+_WHAT_TO_DO: Final = (
+    "What comes before it was taken in; mend the file and import it again, what is there is passed over"
+)
 
 Tick = Callable[[int], None]
 """Told how many messages have just gone by."""
@@ -63,10 +68,16 @@ async def write_out(carrier: Carrier, scope: Scope, printer: Printer, to: TextIO
 
 
 async def read_in(carrier: Carrier, pieces: Iterable[Piece], tick: Tick) -> Counted:
-    """Take in what there is."""
+    """Take in what there is; of a file that is broken what comes before that. Raises `Unreadable`."""
     basket = _Basket(carrier, tick)
-    for piece in pieces:
-        await basket.put(piece)
+    try:
+        for piece in pieces:
+            await basket.put(piece)
+    except Unreadable as error:
+        await basket.empty()
+        if basket.counted == Counted(0, 0):
+            raise
+        raise Unreadable(f"{error}. {_WHAT_TO_DO}") from None
     await basket.empty()
     return basket.counted
 

@@ -248,6 +248,19 @@ async def test_a_file_that_is_none_is_refused_with_its_line(
     assert "secret" not in str(caught.value)
 
 
+async def test_of_a_file_that_is_cut_off_the_beginning_is_taken_in(
+    database: Database, second: Database
+) -> None:
+    await lived(database)
+    text = await exported(database)
+    lines = text.splitlines()
+    middle = max(number for number, line in enumerate(lines) if line.startswith('{"message"'))
+    cut = "\n".join([*lines[:middle], lines[middle][:20]])
+    with pytest.raises(ThreadflyError, match="before it was taken in; mend the file"):
+        await imported(second, cut)
+    assert await imported(second, text) == Counted(1, 5)
+
+
 @pytest.mark.parametrize("wrong", [("", ""), ("a:b:c:d", "a:b"), ("a:b:c", ""), ("", "a:b:c"), ("a:::", "")])
 def test_what_is_to_be_taken_out_is_named_in_one_way(wrong: tuple[str, str]) -> None:
     assert scope_of(*wrong) is None
