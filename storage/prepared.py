@@ -6,6 +6,7 @@ seven times as long as SQLite takes for the statement itself, and holds the inte
 
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -135,7 +136,7 @@ def _compile(statement: Any, dialect: sa.Dialect, names: list[str]) -> _Compiled
     return _Compiled(
         sql=compiled.string,
         binds=tuple(_bind(compiled, name, names) for name in compiled.positiontup or ()),
-        make=row._make,
+        make=partial(tuple.__new__, row),  # what its `_make` does, without Python in between
         converted=tuple((place, convert) for place, convert in enumerate(processors) if convert),
     )
 

@@ -15,7 +15,7 @@ from storage.search.checks import Checks, in_time, times
 from storage.search.clauses import Way
 from storage.search.index import microseconds
 from storage.search.places import numbers_of
-from storage.search.slots import SLOTS, bits_of, highest_first, place_at
+from storage.search.slots import SLOTS, bits_of, slots_at
 from storage.search.wanted import Candidate, Catch, Wanted
 from storage.search_tables import search_buckets, search_docs, search_terms
 
@@ -246,9 +246,7 @@ def _allowed_spots(
     if not buckets:
         return
     for number, packed in _PLACES.all(c, {"buckets": list(buckets)}):
-        for slot in highest_first(buckets[number].fitting & ((1 << len(packed) // 4) - 1)):
-            if place_at(packed, slot) in allowed:
-                yield number * SLOTS + slot
+        yield from (number * SLOTS + slot for slot in slots_at(packed, buckets[number].fitting, allowed))
 
 
 def _checked(

@@ -14,6 +14,7 @@ from bot.query import Name
 from storage.archive.searchable import place_of
 from storage.archive.statements import key_is, key_of, key_values, message_of
 from storage.database import Database
+from storage.prepared import prepared
 from storage.search.find import find, holds_any
 from storage.search.index import author_term, name_term
 from storage.search.snippet import snippet
@@ -26,16 +27,17 @@ SKEW = timedelta(minutes=1)
 TITLE, AROUND, SPOKEN = 80, 120, 1_000
 """Most characters shown of a session's first message, of a hit's neighbours, of messages one reads on."""
 
-_SESSION: Final = sa.select(sessions).where(key_is(sessions))
-_SESSION_BY_ID: Final = sa.select(sessions).where(sessions.c.id == sa.bindparam("session"))
+_SESSION: Final = prepared(sa.select(sessions).where(key_is(sessions)))
+_ID: Final = prepared(sa.select(sessions.c.id).where(key_is(sessions)))
+_SESSION_BY_ID: Final = prepared(sa.select(sessions).where(sessions.c.id == sa.bindparam("session")))
 _OF_SESSION: Final = sa.select(messages).where(messages.c.session_id == sa.bindparam("session"))
-_FIRST: Final = _OF_SESSION.order_by(messages.c.position).limit(1)
-_UP_TO: Final = (
+_FIRST: Final = prepared(_OF_SESSION.order_by(messages.c.position).limit(1))
+_UP_TO: Final = prepared(
     _OF_SESSION.where(messages.c.position <= sa.bindparam("place"))
     .order_by(messages.c.position.desc())
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
-_AFTER: Final = (
+_AFTER: Final = prepared(
     _OF_SESSION.where(messages.c.position > sa.bindparam("place"))
     .order_by(messages.c.position)
     .limit(sa.bindparam("most", type_=sa.Integer))
@@ -107,7 +109,7 @@ def _found(c: sa.Connection, search: Search, skip: int, most: int) -> Hits | Non
 def _wanted(c: sa.Connection, search: Search) -> Wanted | None:
     query, places, session_id = search.query, search.places, None
     if query.here:
-        session_id = c.scalar(sa.select(sessions.c.id).where(key_is(sessions)), key_values(search.here))
+        session_id = _id_of(c, search.here)
         places = frozenset(place for place in places if _is_around(place, search.here))
     asked = wanted_of(query, places, frozenset(), session_id)
     if asked is None:
@@ -124,8 +126,13 @@ def _wanted(c: sa.Connection, search: Search) -> Wanted | None:
 def _seen(c: sa.Connection, search: Search) -> tuple[int, int] | None:
     if search.seen is None:
         return None
-    here = c.scalar(sa.select(sessions.c.id).where(key_is(sessions)), key_values(search.seen.key))
+    here = _id_of(c, search.seen.key)
     return None if here is None else (here, search.seen.first)
+
+
+def _id_of(c: sa.Connection, key: SessionKey) -> int | None:
+    found = _ID.first(c, key_values(key))
+    return None if found is None else found.id
 
 
 def _is_around(place: Place, here: SessionKey) -> bool:
@@ -145,12 +152,12 @@ def _people(names: Iterable[Name], asker: str) -> Iterator[str]:
 
 def _hit(c: sa.Connection, hit: Best, terms: frozenset[str]) -> Hit | None:
     """None if the message went away since it was found, as it can where reads are not of one moment."""
-    home = c.execute(_SESSION_BY_ID, {"session": hit.session_id}).first()
+    home = _SESSION_BY_ID.first(c, {"session": hit.session_id})
     at = {"session": hit.session_id, "place": hit.position}
-    upto = c.execute(_UP_TO, {**at, "most": 2}).all()
+    upto = _UP_TO.all(c, {**at, "most": 2})
     if home is None or not upto or upto[0].position != hit.position:
         return None
-    after = c.execute(_AFTER, {**at, "most": 1}).first()
+    after = _AFTER.first(c, {**at, "most": 1})
     return Hit(
         talk=_talk(c, home),
         line=_line(upto[0], terms),
@@ -162,7 +169,7 @@ def _hit(c: sa.Connection, hit: Best, terms: frozenset[str]) -> Hit | None:
 
 def _talk(c: sa.Connection, home: Any) -> Talk:
     """The title is read from the first message as it is now: edited and deleted words show nowhere."""
-    first = c.execute(_FIRST, {"session": home.id}).first()
+    first = _FIRST.first(c, {"session": home.id})
     title = snippet(_said(message_of(first)), frozenset(), TITLE) if first is not None else None
     shown = f"{title.text}{'…' if title.cut_after else ''}" if title else ""
     key = key_of(home)
@@ -181,10 +188,10 @@ def _said(message: Message) -> str:
 
 def _unseen(c: sa.Connection, key: SessionKey, by: str, places: frozenset[Place], most: int) -> Unseen | None:
     """Read from the end, and no further than is told: the cost is the same in a long thread."""
-    home = c.execute(_SESSION, key_values(key)).first()
+    home = _SESSION.first(c, key_values(key))
     if home is None or place_of(home, key) not in places:
         return None
-    newest = c.execute(_UP_TO, {"session": home.id, "place": NEWEST_EVER, "most": most + 1}).all()
+    newest = _UP_TO.all(c, {"session": home.id, "place": NEWEST_EVER, "most": most + 1})
     since = list(takewhile(lambda row: message_of(row).author.id != by, newest))
     rows = since[:most][::-1]
     return Unseen(_talk(c, home), tuple(_line(row, length=SPOKEN) for row in rows), whole=len(since) <= most)
@@ -193,13 +200,13 @@ def _unseen(c: sa.Connection, key: SessionKey, by: str, places: frozenset[Place]
 def _excerpt(
     c: sa.Connection, key: SessionKey, side: Side, places: frozenset[Place], most: int
 ) -> Excerpt | None:
-    home = c.execute(_SESSION, key_values(key)).first()
+    home = _SESSION.first(c, key_values(key))
     if home is None or place_of(home, key) not in places:
         return None
     before, after = {0: (most // 2 + 1, most - most // 2 - 1), -1: (most, 0), 1: (0, most)}[side.step]
     at = {"session": home.id, "place": side.position - (side.step == -1)}
-    upto = c.execute(_UP_TO, {**at, "most": before + 1}).all()
-    beyond = c.execute(_AFTER, {**at, "most": after + 1}).all()
+    upto = _UP_TO.all(c, {**at, "most": before + 1})
+    beyond = _AFTER.all(c, {**at, "most": after + 1})
     rows = [*reversed(upto[:before]), *beyond[:after]]
     return Excerpt(
         _talk(c, home),

@@ -14,7 +14,7 @@ ENOUGH_SESSIONS = 40
 """Searching stops when it has so many messages in so many sessions: the newest."""
 MOST_MESSAGES = 1024
 """Searching stops here however few sessions they are in."""
-MOST_LOOKED_AT = 8192
+MOST_LOOKED_AT = 4096
 """Messages whose words are all there, but not in the order that was asked, are looked at so often."""
 
 
