@@ -175,10 +175,10 @@ class Service:
             self._keeper.stop(recorded.stopping)
         if recorded.turn is not None:
             return await self._answer(recorded.turn, claimed_at, news)
+        if news:  # at once: the turn that answers it may begin any moment, and reads behind this
+            await self._hot.append(recorded.session_id, recorded.version, news)
         if recorded.receipt is Receipt.QUEUED:
             await self._gate.wait_s(said.key, said.message.author)
-        if news:
-            await self._hot.append(recorded.session_id, recorded.version, news)
         return recorded.receipt
 
     async def _look_up(self, said: Said, lookup: str) -> Receipt:

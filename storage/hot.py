@@ -4,6 +4,7 @@ A window is one list, one element a message, so that eviction takes all of it or
 element carries the version that the window shows; scripts change list and version together.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +13,7 @@ from enum import StrEnum
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from bot.domain import Message, Window
 from bot.ports import HotContext
@@ -90,6 +92,7 @@ class DragonflyContext:
         self._limit = limit
         self._ttl_ms = max(1, round(ttl_s * 1000))
         self._totals: Counter[Found] = Counter(dict.fromkeys(Found, 0))
+        self._orders: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     @property
     def totals(self) -> Mapping[Found, int]:
@@ -117,13 +120,15 @@ class DragonflyContext:
         with suppress(Away, ValueError):
             elements = encode(newest, window.version, whole=whole)
             version = digits(window.version)
-            await self._server.run(
-                load_script("seed"), self._key(session_id), version, self._ttl_ms, *elements
-            )
+            async with self._order(session_id):
+                await self._server.run(
+                    load_script("seed"), self._key(session_id), version, self._ttl_ms, *elements
+                )
 
     async def drop(self, session_id: int) -> None:
         with suppress(Away):
-            await self._server.command("DEL", self._key(session_id))
+            async with self._order(session_id):
+                await self._server.command("DEL", self._key(session_id))
 
     async def peek(self, session_id: int) -> HotState | None:
         try:
@@ -165,18 +170,27 @@ class DragonflyContext:
         if version < 1:
             return None
         first, elements = self._written(version, news)
-        answer: bytes | int | None = await self._server.run(
-            load_script("read"),
-            self._key(session_id),
-            digits(version),
-            digits(version - 1),
-            self._ttl_ms,
-            self._limit,
-            int(wanted),
-            first,
-            *elements,
-        )
+        async with self._order(session_id):
+            answer: bytes | int | None = await self._server.run(
+                load_script("read"),
+                self._key(session_id),
+                digits(version),
+                digits(version - 1),
+                self._ttl_ms,
+                self._limit,
+                int(wanted),
+                first,
+                *elements,
+            )
         return answer
+
+    def _order(self, session_id: int) -> asyncio.Lock:
+        """Held by one command of a session at a time, in the order in which they were asked for.
+
+        Each has a connection of its own. A question that is appended would else be overtaken by the turn
+        that answers it, and two versions at once can't be appended: the window would be stale.
+        """
+        return self._orders.setdefault(session_id, asyncio.Lock())
 
     def _written(self, version: int, news: Sequence[Message]) -> tuple[str, list[bytes]]:
         """Position of the first of the news, and the newest of them; nothing where they can't be appended.

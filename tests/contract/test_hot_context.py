@@ -149,6 +149,43 @@ async def test_an_append_brings_the_next_version(hot: DragonflyContext) -> None:
     assert await hot.read(SESSION, 4) == window_of(messages(1, 6), 4)
 
 
+class Dawdling(Dragonfly):
+    """Sends what it is given, the next command only once `sent` says so."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, timeout_s=5)
+        self.dawdles = False
+        self.dawdling = asyncio.Event()
+        self.sent = asyncio.Event()
+
+    async def command(self, *command: str | bytes | int) -> Any:
+        if self.dawdles:
+            self.dawdles = False
+            self.dawdling.set()
+            await self.sent.wait()
+        return await super().command(*command)
+
+
+async def test_a_read_that_is_asked_for_after_an_append_does_not_overtake_it(
+    hot_url: str, archive_id: str
+) -> None:
+    server = Dawdling(hot_url)
+    hot = DragonflyContext(server, archive_id, limit=LIMIT, ttl_s=TTL_S)
+    await hot.seed(SESSION, window_of(messages(1, 3), 3))
+    server.dawdles = True
+    appending = asyncio.create_task(hot.append(SESSION, 4, messages(4, 4)))
+    await server.dawdling.wait()
+    reading = asyncio.create_task(hot.read(SESSION, 5, messages(5, 5)))
+    other = await hot.look(SESSION + 1, 1)
+    assert await server.ping() == "", "whoever does not wait is done by now"
+    server.sent.set()
+
+    assert await reading == window_of(messages(1, 5), 5)
+    assert other.found is Found.ABSENT, "other sessions go on"
+    await appending
+    await hot.aclose()
+
+
 async def test_an_append_that_comes_twice_counts_once(hot: DragonflyContext) -> None:
     await hot.seed(SESSION, window_of(messages(1, 3), 3))
     for _ in range(2):

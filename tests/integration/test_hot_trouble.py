@@ -126,17 +126,17 @@ async def test_sixty_four_calls_share_one_wait(
     hot: DragonflyContext, server: BrokenRedis, clock: Clock
 ) -> None:
     server.mood = Mood.HANGS
-    looks = await asyncio.gather(*(hot.look(SESSION, 3) for _ in range(64)))
+    looks = await asyncio.gather(*(hot.look(session, 3) for session in range(64)))
     assert {look.found for look in looks} == {Found.AWAY}
     await server.deserted()
     asked = len(server.requests)
     assert 1 <= asked <= CONNECTIONS, "who has no connection yet does not try"
 
-    await asyncio.gather(*(hot.look(SESSION, 3) for _ in range(64)))
+    await asyncio.gather(*(hot.look(session, 3) for session in range(64)))
     assert len(server.requests) == asked, "nobody asks before the pause is over"
 
     clock.now += LONGEST_PAUSE_S
-    await asyncio.gather(*(hot.look(SESSION, 3) for _ in range(64)))
+    await asyncio.gather(*(hot.look(session, 3) for session in range(64)))
     await server.deserted()
     assert len(server.requests) == asked + 1, "one probe"
 
@@ -179,7 +179,7 @@ async def test_a_cancelled_probe_does_not_block_the_next(
 async def test_connections_to_a_machine_that_vanished_are_not_tried_one_by_one(
     hot: DragonflyContext, server: BrokenRedis, clock: Clock
 ) -> None:
-    await asyncio.gather(*(hot.read(SESSION, 3) for _ in range(20)))
+    await asyncio.gather(*(hot.read(session, 3) for session in range(20)))
     assert server.connections > 1
     server.mood = Mood.HANGS
     await hot.read(SESSION, 3)

@@ -42,10 +42,12 @@ from bot.errors import (
 )
 from bot.gate import Gate
 from bot.service import Service
-from storage.hot import NoContext
+from storage.dragonfly import Dragonfly
+from storage.hot import DragonflyContext, Found, NoContext
 from storage.tables import messages, turns
 from tests.databases import opened
 from tests.fakes.core import HeldModel, Process, Wall
+from tests.hot_servers import new_archive_id
 
 KEY = SessionKey("web", "w", "c", "1")
 ANN, JOE = Author("U1", "Ann"), Author("U2", "Joe")
@@ -418,6 +420,42 @@ async def test_who_asks_too_much_is_kept_and_told_when_to_come_back(world: World
     assert ["40 seconds" in told for told in world.wall.told] == [True]
     assert await world.say(said(1)) is Receipt.KEPT
     assert len(world.wall.told) == 1, "a redelivery asks for nothing"
+
+
+class Slow:
+    """A limiter that lets everybody pass, after a while."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.open = asyncio.Event()
+
+    async def wait_s(self, platform: str, workspace: str, user: str) -> float:
+        self.asked.set()
+        await self.open.wait()
+        return 0.0
+
+
+async def test_what_waits_for_a_turn_is_in_the_hot_window_when_that_begins(
+    world: World, embedded_url: str, tmp_path: Path
+) -> None:
+    """Else the windows of a thread in which people ask on at once would be read from SQL."""
+    hot = DragonflyContext(Dragonfly(embedded_url, timeout_s=5), new_archive_id())
+    async with opened(f"sqlite+aiosqlite:///{tmp_path}/other.db") as database:
+        world.process = Process(database, hot, world.wall, world.model)
+        await world.say(said(1))
+        world.model.open.clear()
+        await world.service.handle(said(2_000_000, addressed=Addressed.THREAD))
+        slow = Slow()
+        world.service._gate = Gate(Access(), slow)
+        waiting = asyncio.create_task(world.service.handle(said(2_000_001, addressed=Addressed.THREAD)))
+        await slow.asked.wait()
+        world.model.open.set()
+        await world.process.settle()
+        slow.open.set()
+        assert await waiting is Receipt.QUEUED
+    assert hot.totals[Found.STALE] == 0
+    assert world.prompt()[-1] == "Ann: text 2000001"
+    await hot.aclose()
 
 
 async def test_who_may_not_use_it_is_told_once_and_commands_nothing(world: World) -> None:
