@@ -7,6 +7,9 @@ process, by turns, over the same fake Discord, which is a process of its own and
 Two kinds of turns are told apart. The mentions that both clients are measured by are said in threads
 that are there: one call to Discord for each. `opening` is a mention in a channel: ours opens a thread
 from it first, so it makes two calls, where the bare client makes one; its share is of that same floor.
+
+Ours is measured once it has caught up, which it does two seconds after it connected, and once: the threads
+that were spoken in until then would be read again while their turns are counted.
 """
 
 import asyncio
@@ -129,6 +132,7 @@ async def _ours(people: Remote) -> AsyncIterator[None]:
         stack.push_async_callback(core.runner.drain, 5.0)
         await platform.open(core.service.handle, core.service.order)
         stack.push_async_callback(platform.quiet)
+        await platform._catching_up.caught_up.wait()
         yield
 
 
