@@ -29,7 +29,8 @@ from benchmarks.crowd import Remote, crowd
 from benchmarks.measuring import Size
 from benchmarks.stage import ANSWER, UNLIMITED, open_redis
 from bot.access import Access
-from bot.bootstrap import hot_context, open_dragonfly, wire_service
+from bot.bootstrap import hot_context, open_dragonfly
+from bot.core import wire_service
 from bot.domain import Chunk, Delta, Finished, ModelCard, Prompt, Usage
 from bot.gate import Gate
 from bot.observing import TurnEnd

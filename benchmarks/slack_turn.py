@@ -24,7 +24,8 @@ from adapters.slack.platform import SlackPlatform
 from benchmarks.measuring import Size
 from benchmarks.stage import ANSWER, UNLIMITED, Nobody, open_redis
 from bot.access import Access
-from bot.bootstrap import hot_context, open_dragonfly, wire_service
+from bot.bootstrap import hot_context, open_dragonfly
+from bot.core import wire_service
 from bot.domain import Answer, Chunk, Delta, Finished, ModelCard, Prompt, Said, Usage
 from bot.gate import Gate
 from bot.sections import Hot

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from bot.access import Access
-from bot.bootstrap import hot_context, open_dragonfly, wire_service
+from bot.bootstrap import hot_context, open_dragonfly
+from bot.core import wire_service
 from bot.domain import (
     Addressed,
     Answer,

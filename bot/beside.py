@@ -1,18 +1,34 @@
-"""What an operator looks up beside a bot that may be running: the archive, and who may read what of it."""
+"""What operators' commands open beside a bot that may be running."""
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
-from bot.bootstrap import installing
 from bot.datafolder import prepare_data_folder
-from bot.errors import ThreadflyError
 from bot.finding import Shelf
+from bot.forgetting import Forgetting
+from bot.ports import HotContext
 from bot.recall import Recall
-from bot.recall_table import Asker, Lookup
 from bot.settings import Settings
+from bot.stats import Stats
 from storage import schema
-from storage.database import open_database
+from storage.archive.carrying import Carrying
+from storage.archive.erasures import Erasures
+from storage.archive.stats import read_stats
+from storage.database import Database, open_database
 from storage.search.finder import SqlFinder
+
+if TYPE_CHECKING:
+    pass
+
+
+from contextlib import AbstractAsyncContextManager
+
+from bot.bootstrap import hot_context, open_dragonfly
+from bot.core import retention
+from bot.errors import ThreadflyError
+from bot.platforms import installing
+from bot.recall_table import Asker, Lookup
 
 OFF = "{name} is off: set {variable}, with which I ask it what somebody may read there."
 UNKNOWN = "There is no platform called {name}: take slack, discord or web."
@@ -80,3 +96,50 @@ def _discord(settings: Settings, workspace: str) -> AbstractAsyncContextManager[
         api_url=settings.discord.api_url,
         token=settings.credentials.discord_token.get_secret_value(),
     )
+
+
+@asynccontextmanager
+async def open_forgetting(settings: Settings) -> AsyncIterator[Forgetting]:
+    """What erases, beside a bot that may be running."""
+    async with _beside(settings) as (database, hot):
+        yield Forgetting(Erasures(database), hot, retention(settings))
+
+
+@asynccontextmanager
+async def open_carrying(settings: Settings) -> AsyncIterator[Carrying]:
+    """What takes the archive out and in, beside a bot that may be running."""
+    async with _beside(settings) as (database, _):
+        yield Carrying(database)
+
+
+@asynccontextmanager
+async def _beside(settings: Settings) -> AsyncIterator[tuple[Database, HotContext]]:
+    """The stores of a bot that may be running."""
+    prepare_data_folder(settings.data_dir)
+    async with AsyncExitStack() as stack:
+        database = open_database(settings.archive_url)
+        stack.push_async_callback(database.close)
+        archive_id = await schema.prepare(database)
+        server = await open_dragonfly(settings, stack)
+        yield database, hot_context(settings, server, archive_id)
+
+
+async def take_stats(settings: Settings) -> Stats:
+    """What the archive holds, beside a bot that may be running."""
+    prepare_data_folder(settings.data_dir)
+    database = open_database(settings.archive_url)
+    try:
+        await schema.prepare(database)
+        return await read_stats(database)
+    finally:
+        await database.close()
+
+
+async def migrate_archive(settings: Settings) -> list[str]:
+    """Bring the archive's schema to this release; what was applied."""
+    prepare_data_folder(settings.data_dir)
+    database = open_database(settings.archive_url)
+    try:
+        return await schema.migrate(database)
+    finally:
+        await database.close()

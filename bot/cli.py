@@ -120,7 +120,7 @@ def _stop_signal() -> asyncio.Event:
 @app.command()
 def migrate(context: typer.Context) -> None:
     """Bring the archive's schema to this release."""
-    from bot.bootstrap import migrate_archive
+    from bot.beside import migrate_archive
 
     applied = asyncio.run(migrate_archive(_settings(context)))
     typer.echo(f"Migrated: {', '.join(applied)}." if applied else "The archive is up to date.")
@@ -196,7 +196,8 @@ async def _recall(settings: "Settings", by: "Asker | None", words: str, page: in
 @app.command()
 def stats(context: typer.Context) -> None:
     """Show what the archive holds, how answers went, what they cost, and what people thought of them."""
-    from bot.bootstrap import prices, take_stats
+    from bot.beside import take_stats
+    from bot.bootstrap import prices
     from bot.stats import show
 
     settings = _settings(context)
@@ -240,7 +241,7 @@ async def _forget(
 ) -> int:
     from datetime import UTC, datetime
 
-    from bot.bootstrap import open_forgetting
+    from bot.beside import open_forgetting
 
     async with open_forgetting(settings) as forgetting:
         if person is not None:
@@ -261,7 +262,7 @@ def purge(context: typer.Context) -> None:
 async def _purge(settings: "Settings") -> int:
     from datetime import UTC, datetime
 
-    from bot.bootstrap import open_forgetting
+    from bot.beside import open_forgetting
 
     async with open_forgetting(settings) as forgetting:
         await forgetting.age(datetime.now(UTC))
@@ -308,7 +309,7 @@ def export(
 
 
 async def _export(settings: "Settings", scope: "Scope", form: Form, output: Path | None) -> int:
-    from bot.bootstrap import open_carrying
+    from bot.beside import open_carrying
     from bot.carry import write_out
     from bot.printed import PRINTERS
 
@@ -356,7 +357,7 @@ def import_(
 
 
 async def _import(settings: "Settings", source: Path, workspace: str) -> "Counted":
-    from bot.bootstrap import open_carrying
+    from bot.beside import open_carrying
     from bot.carry import read_in
 
     async with open_carrying(settings) as carrying:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from bot.bootstrap import retention
 from bot.carry import scope_of, write_out
+from bot.core import retention
 from bot.domain import (
     Addressed,
     Author,
