@@ -38,7 +38,10 @@ from tests.fakes.library import Library
 KEY = SessionKey("web", "w", "c", "1")
 ANN = Author("U1", "Ann")
 T0 = datetime.now(UTC) - timedelta(minutes=1)
-LATER = datetime.now(UTC) + timedelta(seconds=LENT_S + 60)
+
+
+def later() -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=LENT_S + 60)
 
 
 def message(position: int, text: str) -> Message:
@@ -75,7 +78,7 @@ class World:
         return receipt
 
     async def an_hour_later(self) -> int:
-        return await Returning(Lending(self.database), self.hot, lambda: LATER).work()
+        return await Returning(Lending(self.database), self.hot, later).work()
 
     async def texts(self) -> list[str]:
         query = sa.select(messages.c.text).order_by(messages.c.position)
@@ -183,7 +186,7 @@ async def test_it_leaves_no_title(world: World) -> None:
 
 
 async def test_edits_that_were_read_are_lent_and_those_that_were_told_are_kept(world: World) -> None:
-    edited = Edited(KEY, replace(message(5, "a heron"), edited_at=LATER), Addressed.THREAD)
+    edited = Edited(KEY, replace(message(5, "a heron"), edited_at=later()), Addressed.THREAD)
     await world.say(said(3, "hello"))
     for text in ("a crane", "a heron"):
         read = replace(edited, message=replace(edited.message, text=text), read=True)
@@ -191,7 +194,7 @@ async def test_edits_that_were_read_are_lent_and_those_that_were_told_are_kept(w
         assert (await world.found(text), text in await world.texts()) == (0, True)
     await world.process.service.handle(edited)
     assert (await world.found("heron"), await world.an_hour_later()) == (1, 0)
-    newer = replace(edited.message, text="a stork", edited_at=LATER + timedelta(seconds=1))
+    newer = replace(edited.message, text="a stork", edited_at=later() + timedelta(seconds=1))
     await world.process.service.handle(replace(edited, message=newer, read=True))
     assert [await world.found(word) for word in ("heron", "stork")] == [0, 1]
 
