@@ -13,7 +13,7 @@ run: $(VENV)/.runtime
 	@$(BIN)/threadfly run
 
 test: $(VENV)/.dev
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n auto --dist loadfile
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check .
