@@ -33,6 +33,7 @@ from storage.archive.erasures import Erasures
 from storage.archive.lending import Lending
 from storage.archive.passing import PassedOver
 from storage.archive.records import Records
+from storage.archive.sources import Sources
 from storage.archive.summaries import Summaries
 from storage.archive.turns import Turns
 from storage.archive.windows import Windows
@@ -80,7 +81,7 @@ def wire_service(
         windows=loader,
         summaries=summaries,
         backgrounds=Continuations(database),
-        asking=Asking(model, Searcher(recall, count)),
+        asking=Asking(model, Searcher(recall, count, Sources(database))),
         count=count,
         personas=personas,
         offer=offer,

@@ -6,13 +6,13 @@ The call carries words and nothing else. Who asks, and where the answer will be 
 import asyncio
 import json
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
 
 from bot.cleaning import clean, plain_name
 from bot.domain import Call, SessionKey, Tool, Turn
-from bot.errors import ThreadflyError
+from bot.errors import LeaseLost, ThreadflyError
 from bot.finding import Line, Page, Question, Seen, Shown
 from bot.prompt import Count
 from bot.recall import Recall
@@ -50,6 +50,7 @@ UNREADABLE = "That was no call of this tool: give it a text called `words`."
 TOO_SLOW = "The archive did not answer in time. Say so, and that asking again may help."
 NOT_NOW = "The archive can't be searched just now. Say so, and that asking again may help."
 ENOUGH = "You searched often enough for this answer. Say what you found."
+CHANGED = "Some of what was found was deleted in this moment. Search again."
 NO_ROOM = "More was found than there is room for. Search with rarer words."
 
 
@@ -73,19 +74,37 @@ def words_of(call: Call) -> str | None:
     return clean(words) if isinstance(words, str) and words.strip() else None
 
 
+class Source(NamedTuple):
+    """A message that a model is given: the answer may quote it, and goes when its author is forgotten."""
+
+    key: SessionKey
+    position: int
+
+
+class SourceStore(Protocol):
+    """Where it is kept which messages the model of a turn was given."""
+
+    async def given(self, turn: Turn, sources: Sequence[Source]) -> bool:
+        """Write down what the turn's model is about to be given; False: some of it is not there any more.
+
+        Raises `LeaseLost`.
+        """
+
+
 class Searcher:
     """Carries out a model's searches, with the rights of who asked, for all who read the answer."""
 
-    def __init__(self, recall: Recall, count: Count) -> None:
+    def __init__(self, recall: Recall, count: Count, sources: SourceStore) -> None:
         self._recall = recall
         self._count = count
+        self._sources = sources
 
     def serves(self, key: SessionKey) -> bool:
         """Whether anything can be found on that platform."""
         return self._recall.serves(key.platform)
 
     async def search(self, turn: Turn, call: Call, first: int, tokens: int) -> str:
-        """What the model is told, in at most `tokens`. Never fails.
+        """What the model is told, in at most `tokens`. Never fails, unless with `LeaseLost`.
 
         `first`: where what it sees of the session begins.
         """
@@ -98,6 +117,8 @@ class Searcher:
         except TimeoutError:
             log.warning("A search took too long", extra=_of(turn, "search.slow"))
             return TOO_SLOW
+        except LeaseLost:
+            raise
         except ThreadflyError as error:
             log.warning("A search failed: %s", type(error).__name__, extra=_of(turn, "search.failed"))
             return NOT_NOW
@@ -108,7 +129,13 @@ class Searcher:
         if isinstance(page, str):
             return page
         parts = [await self._part(shown, page.zone, seen) for shown in page.found]
-        return _fitting(page, parts, tokens, self._count)
+        shown = _fitting(page, parts, tokens, self._count)
+        if parts and not shown:
+            return NO_ROOM
+        sources = [Source(part.key, position) for part in shown for position in part.said]
+        if sources and not await self._sources.given(turn, sources):
+            return CHANGED
+        return _as_json(page, shown)
 
     async def _part(self, shown: Shown, zone: str, seen: Seen) -> "_Part":
         """A hit with what stands around it in its conversation, without what the model sees anyway."""
@@ -119,22 +146,27 @@ class Searcher:
             if hit.talk.key != seen.key or line.position < seen.first
         ]
         links = [await self._recall.link(hit.talk.key, line.position) for line in lines]
-        told = [
-            _told(line, link, zone, is_hit=line.position == hit.line.position)
+        told = {
+            line.position: _told(line, link, zone, is_hit=line.position == hit.line.position)
             for line, link in zip(lines, links, strict=True)
-        ]
-        return _Part(shown.where, hit.talk.title, told)
+        }
+        return _Part(hit.talk.key, shown.where, hit.talk.title, told)
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
+    key: SessionKey
     where: str
     title: str
-    said: Sequence[dict[str, Any]]
+    said: Mapping[int, dict[str, Any]]
+    """By position."""
 
-    def told(self, *, whole: bool) -> dict[str, Any]:
-        said = self.said if whole else [line for line in self.said if line.get("found")]
-        return {"where": self.where, "conversation": self.title, "said": list(said)}
+    def alone(self) -> "_Part":
+        """Without what stands around the message that was found."""
+        return replace(self, said={at: line for at, line in self.said.items() if line.get("found")})
+
+    def told(self) -> dict[str, Any]:
+        return {"where": self.where, "conversation": self.title, "said": list(self.said.values())}
 
 
 def _told(line: Line, link: str, zone: str, *, is_hit: bool) -> dict[str, Any]:
@@ -149,24 +181,23 @@ def _told(line: Line, link: str, zone: str, *, is_hit: bool) -> dict[str, Any]:
     return {**told, "found": True} if is_hit else told
 
 
-def _fitting(page: Page, parts: Sequence[_Part], tokens: int, count: Count) -> str:
+def _fitting(page: Page, parts: Sequence[_Part], tokens: int, count: Count) -> Sequence[_Part]:
     """As many parts as there is room for; those that are too long as the message alone that was found."""
-    shown: list[dict[str, Any]] = []
+    shown: list[_Part] = []
     for part in parts:
-        for whole in (True, False):
-            more = [*shown, part.told(whole=whole)]
+        for told in (part, part.alone()):
+            more = [*shown, told]
             if count(_as_json(page, more)) <= tokens:
                 shown = more
                 break
-    if parts and not shown:
-        return NO_ROOM
-    return _as_json(page, shown)
+    return shown
 
 
-def _as_json(page: Page, parts: Sequence[dict[str, Any]]) -> str:
+def _as_json(page: Page, parts: Sequence[_Part]) -> str:
     """JSON, so that nothing that somebody said can pass for anything around it."""
     notes = list(_notes(page))
-    told = {"about": HEAD, "result": page.lead, "found": parts, **({"notes": notes} if notes else {})}
+    found = [part.told() for part in parts]
+    told = {"about": HEAD, "result": page.lead, "found": found, **({"notes": notes} if notes else {})}
     return json.dumps(told, ensure_ascii=False)
 
 

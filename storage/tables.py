@@ -214,6 +214,17 @@ parts = sa.Table(
     sa.Index("ix_parts_place", "session_id", "position"),
 )
 
+turn_sources = sa.Table(
+    "turn_sources",
+    metadata,
+    sa.Column("turn_id", Id, sa.ForeignKey("turns.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("session_id", Id, sa.ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("author_id", sa.String, nullable=False, comment="who said it, also once it is deleted"),
+    sa.Index("ix_turn_sources_place", "session_id", "position"),
+)
+"""The messages that searches gave to a turn's model: its reply may quote them, and goes when they do."""
+
 tombstones = sa.Table(
     "tombstones",
     metadata,
@@ -287,7 +298,12 @@ erasures = sa.Table(
     sa.Column("workspace", sa.String, nullable=False),
     sa.Column("channel", sa.String, nullable=False, comment="empty: every channel"),
     sa.Column("thread", sa.String, nullable=False, comment="empty: every thread"),
-    sa.Column("author_id", sa.String, nullable=False, comment="empty: what anybody said"),
+    sa.Column(
+        "author_id",
+        sa.String,
+        nullable=False,
+        comment="empty: what anybody said; a space: only answers that quote what went",
+    ),
     sa.Column("upto", sa.BigInteger, nullable=False, comment="newest position that goes"),
     sa.Column("buried", sa.Boolean, nullable=False, comment="each message leaves a tombstone"),
     sa.Column("done", Id, nullable=False, comment="of sessions.id: nothing is left up to here"),

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from bot.domain import NEWEST_EVER, SessionKey
 from storage.archive.searchable import let_find_no_more
+from storage.archive.sources import unsaid_in, unsay
 from storage.archive.statements import (
     BURY,
     LOCK_SESSION_BY_ID,
@@ -19,7 +20,7 @@ from storage.archive.statements import (
     key_of,
     tombstone_values,
 )
-from storage.tables import feedback, messages, parts, sessions, summaries, turns
+from storage.tables import feedback, messages, parts, sessions, summaries, turn_sources, turns
 
 AT_ONCE = 10
 """Messages that go in one transaction: 70 ms with 40 words each, nearly all of it for the search index."""
@@ -100,7 +101,9 @@ def erase_some(c: sa.Connection, session_id: int, author: str, *, bury: bool = T
     """Take some messages out of a session for good; how many, 0 when none is left.
 
     Of an `author` that is what they said, and then what answered them; for everybody, whatever is not
-    newer than `sessions.forgotten_upto`. Without `bury`, only that keeps them from coming back.
+    newer than `sessions.forgotten_upto`. Without `bury`, only that keeps them from coming back. For
+    whomever, answers go too whose models were given what went elsewhere; with `bury`, what went here lets
+    others go.
     """
     session = c.execute(LOCK_SESSION_BY_ID, {"session": session_id}).first()
     if session is None:
@@ -114,6 +117,9 @@ def erase_some(c: sa.Connection, session_id: int, author: str, *, bury: bool = T
             c.execute(VOID_SUMMARIES, {"session": session.id, "place": place, "upto": place})
         c.execute(_TAKE_MESSAGES, {"ids": [row.id for row in rows]})
         c.execute(_LESS, {"session": session.id, "taken": len(rows)})
+        if bury:
+            places = [row.position for row in rows]
+            unsay(c, turn_sources.c.session_id == session.id, turn_sources.c.position.in_(places))
     return len(rows)
 
 
@@ -125,6 +131,7 @@ def _going(c: sa.Connection, session: Any, author: str) -> Sequence[Any]:
     return (
         c.execute(some.where(said)).all()
         or c.execute(some.where(messages.c.position.in_(_replies(session.id, author, upto)))).all()
+        or c.execute(some.where(messages.c.position.in_(unsaid_in(session.id)))).all()
     )
 
 
@@ -152,13 +159,19 @@ def bury(c: sa.Connection, key: SessionKey, places: Sequence[int]) -> None:
         c.execute(BURY(c), [tombstone_values(key, place, now, ours=True) for place in places])
 
 
-def tidy(c: sa.Connection, session_id: int, author: str) -> None:
-    """Take away what else tells of what went: who asked, what they judged, titles, empty summaries."""
+def tidy(c: sa.Connection, session_id: int, author: str, *, bury: bool = True) -> None:
+    """Take away what else tells of what went: who asked, what they judged, titles, empty summaries.
+
+    With `bury` also answers elsewhere that may quote what was deleted here before, one by one.
+    """
     session = c.execute(LOCK_SESSION_BY_ID, {"session": session_id}).first()
     if session is None:
         return
     upto = session.forgotten_upto
     mine = _concerned(session.id, author, upto)
+    if bury:
+        whose = turn_sources.c.position <= upto if author == EVERYBODY else turn_sources.c.author_id == author
+        unsay(c, turn_sources.c.session_id == session.id, whose)
     if author == EVERYBODY:
         _take_turns(c, mine, upto)
         c.execute(sa.delete(summaries).where(summaries.c.session_id == session.id, summaries.c.last <= upto))

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from bot.domain import NEWEST_EVER, Gone, SessionKey
 from bot.forgetting import Aged, Batch, Erasure, Holding, Verdict
 from storage.archive.erasing import EVERYBODY, erase_some, quell, tidy
+from storage.archive.sources import unsaid_in
 from storage.archive.statements import (
     KEY_PARTS,
     LOCK_SESSION,
@@ -20,7 +21,18 @@ from storage.archive.statements import (
 )
 from storage.database import Database
 from storage.search_tables import search_docs, search_tail, search_terms
-from storage.tables import erasures, feedback, forgotten, gone, messages, parts, sessions, summaries, turns
+from storage.tables import (
+    erasures,
+    feedback,
+    forgotten,
+    gone,
+    messages,
+    parts,
+    sessions,
+    summaries,
+    turn_sources,
+    turns,
+)
 
 LOOKED_AT = 1_000
 """Sessions that one read looks at, most of which have nothing that goes."""
@@ -34,6 +46,7 @@ TOUCHED: Final = tuple(
         parts,
         feedback,
         summaries,
+        turn_sources,
         search_tail,
         search_docs,
         search_terms,
@@ -103,7 +116,7 @@ class Erasures:
 
     async def tidy(self, erasure: Erasure, session_id: int) -> None:
         """Take away what else tells of what went."""
-        await self._database.write(lambda c: tidy(c, session_id, erasure.author))
+        await self._database.write(lambda c: tidy(c, session_id, erasure.author, bury=erasure.buried))
 
     async def advance(self, erasure: Erasure, upto: int) -> None:
         """Nothing of it is left in the sessions up to that id."""
@@ -206,11 +219,13 @@ def _batch(c: sa.Connection, erasure: Erasure) -> Batch | None:
 
 
 def _spoken_in(c: sa.Connection, looked_at: Sequence[int], author: str) -> Sequence[int]:
-    """Those of the sessions in which `author` said, asked or began something."""
+    """Those of the sessions in which `author` said, asked or began something, or answers are to go."""
     said = sa.exists().where(messages.c.session_id == sessions.c.id, messages.c.author_id == author)
     asked = sa.exists().where(turns.c.session_id == sessions.c.id, turns.c.asker_id == author)
+    given = sa.exists().where(turn_sources.c.session_id == sessions.c.id, turn_sources.c.author_id == author)
+    unsaid = sa.exists(unsaid_in(sessions.c.id))
     query = sa.select(sessions.c.id).where(
-        sessions.c.id.in_(looked_at), sa.or_(sessions.c.started_by == author, said, asked)
+        sessions.c.id.in_(looked_at), sa.or_(sessions.c.started_by == author, said, asked, given, unsaid)
     )
     return c.execute(query.order_by(sessions.c.id)).scalars().all()
 

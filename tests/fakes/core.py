@@ -47,6 +47,7 @@ from storage.archive.continuing import Continuations
 from storage.archive.erasures import Erasures
 from storage.archive.passing import PassedOver
 from storage.archive.records import Records
+from storage.archive.sources import Sources
 from storage.archive.summaries import Summaries
 from storage.archive.turns import Turns
 from storage.archive.windows import Windows
@@ -249,7 +250,9 @@ class Process:
                 windows=loading,
                 summaries=self.summaries,
                 backgrounds=backgrounds or Continuations(database),
-                asking=Asking(model, Searcher(self.recall, lambda text: len(text) // 4 + 1)),
+                asking=Asking(
+                    model, Searcher(self.recall, lambda text: len(text) // 4 + 1, Sources(database))
+                ),
                 count=lambda text: len(text) // 4 + 1,
                 personas={"default": "You are Threadfly.", "pirate": "You are a pirate."},
                 offer=offer,

@@ -18,7 +18,7 @@ from bot.finding import Bookmark, Excerpt, Known, Page, Place, Question, Readabl
 from bot.forgetting import Forgetting
 from bot.recall import PAGE, Recall
 from bot.recall_words import NOT_THERE
-from bot.searching import Searcher
+from bot.searching import Searcher, Source
 from bot.taking import Handing, Taken, Wish
 from storage.archive.claims import Claimant
 from storage.archive.erasures import Erasures
@@ -322,13 +322,20 @@ async def test_nobody_opens_a_conversation_that_they_may_not_be_shown(database: 
     assert 0 < opened < 40
 
 
+class Unheeded:
+    """Does not keep what a model was given."""
+
+    async def given(self, turn: Turn, sources: Sequence[Source]) -> bool:
+        return True
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_models_search_finds_what_all_who_read_the_answer_may_read(
     database: Database, seed: int
 ) -> None:
     world = World(database, seed)
     await world.live(200)
-    searcher = Searcher(world.recall, lambda text: 0)
+    searcher = Searcher(world.recall, lambda text: 0, Unheeded())
     some = 0
     for question in world.questions(60):
         if not question.words or ":" in question.words:
