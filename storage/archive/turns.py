@@ -161,6 +161,8 @@ _KEEP_PART: Final = OnConflict(
         .returning(_more_parts.label("more"))
     )
 ).prepared()
+_TAKE_AWAY: Final = sa.delete(turns).where(turns.c.id == sa.bindparam("turn"))
+"""A turn of which all was erased while it ran: erasing left it to be closed."""
 _DROP_PARTS: Final = sa.delete(parts).where(
     parts.c.turn_id == sa.bindparam("turn"), parts.c.number > sa.bindparam("last")
 )
@@ -294,8 +296,15 @@ def _close(
         bury(c, turn.key, [part.position for part in said.parts if part.position is not None])
     appended = reply is not None and _archive_reply(c, session, turn, reply, said.found or found_by(reply))
     _keep_parts(c, turn, said.parts)
+    if ended.forgotten and _ends_at(turn, said.parts) <= session.forgotten_upto:
+        c.execute(_TAKE_AWAY, {"turn": turn.id})
     waiting = claim_waiting(c, session, session.version, claimant) if session.queued else None
     return Closed(version=session.version, reply=reply if appended else None, next=waiting)
+
+
+def _ends_at(turn: Turn, posted: Sequence[Part]) -> int:
+    """The newest position of what a turn answers and posted."""
+    return max(turn.asked[-1], *(part.position or 0 for part in posted), 0)
 
 
 def _buried(c: sa.Connection, key: SessionKey, posted: Sequence[Part]) -> frozenset[int]:

@@ -372,6 +372,18 @@ async def test_a_failed_answer_to_what_was_forgotten_is_not_tried_again(world: W
     assert await world.process.turns.again(KEY, 1) == Recorded(Receipt.IGNORED)
 
 
+async def test_an_answer_that_outlives_the_erasing_of_its_thread_leaves_no_turn(world: World) -> None:
+    world.model.open.clear()
+    world.model.begins = "The beginning"
+    await world.process.service.handle(said(1, f"the {SECRET}"))
+    await world.model.asked.wait()
+    await world.process.service.handle(Gone("web", "w", "c", "1"))
+    await world.process.forgetting.work()
+    await world.process.keeper.renew()
+    await world.process.settle()
+    assert (await world.texts(), await world.rows(turns, sa.true())) == ([], 0)
+
+
 @pytest.mark.parametrize("place", [Gone("web", "w", "c", "1"), Gone("web", "w", "c", None)])
 async def test_what_a_platform_removed_is_erased(world: World, place: Gone) -> None:
     await world.say(said(1, f"the {SECRET}"), said(2, "hello", JOE, OTHER), said(3, "hi", key=ELSEWHERE))
