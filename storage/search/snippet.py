@@ -12,8 +12,6 @@ LENGTH = 240
 _LEAD = 60
 """Characters before the first marked word."""
 _RUN_OF_OTHERS = re.compile(r"[A-Za-z0-9]+")
-_LINK = re.compile(r"\[([^\[\]]+)\]\([^()\s]+\)")
-"""A link in Markdown, of which people read the words and not where it leads."""
 _MOST_SCANNED = 20_000
 """Characters that are scanned for the best place; further on, the beginning of the text is shown."""
 
@@ -23,7 +21,7 @@ _Mark = tuple[int, int, frozenset[str]]
 
 def snippet(text: str, terms: frozenset[str], length: int = LENGTH) -> Snippet:
     """The part of `text` with the most of `terms` (see `Found.terms`), on one line."""
-    line = _LINK.sub(r"\1", " ".join(composed(text)[:_MOST_SCANNED].split()))
+    line = " ".join(composed(text)[:_MOST_SCANNED].split())
     marks = list(_marks(line, terms))
     start, end = _window(line, marks, length)
     inside = [(max(a, start), min(b, end)) for a, b, _ in marks if a < end and b > start]

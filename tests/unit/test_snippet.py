@@ -26,8 +26,6 @@ def marked(text: str, asked: str) -> str:
         ("東京都庁", "庁", "東京都[庁]"),
         ("東京でReactを使う", "react", "東京で[React]を使う"),
         ("ship it 👍🏽 now", "👍", "ship it [👍🏽] now"),
-        ("see [the plan](https://example.org/plan) now", "plan", "see the [plan] now"),
-        ("a[0](x) and [] (y)", "y", "a0 and [] ([y])"),
         ("nothing here", "else", "nothing here"),
         ("", "else", ""),
     ],
@@ -52,7 +50,7 @@ def test_a_cut_says_so_and_spares_words() -> None:
     assert shown.text.endswith("word")
 
 
-@given(st.text(max_size=600).filter(lambda text: "](" not in text), st.text(max_size=10))
+@given(st.text(max_size=600), st.text(max_size=10))
 def test_a_snippet_is_a_piece_of_its_text_and_never_longer_than_allowed(text: str, asked: str) -> None:
     phrase = phrase_clause(asked)
     shown = snippet(text, phrase.ways[0].terms if phrase else frozenset(), 40)
