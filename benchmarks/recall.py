@@ -34,6 +34,8 @@ SHOWN = ("*_p50_ms", "*0_p95_ms", "*_turns_per_s", "*_percent")
 READABLE = frozenset(place_of(channel) for channel in range(0, 1000, 5))
 DIFFERENT = 100_000
 """Messages of which no two read the same."""
+SAMPLED = 2_000
+"""Messages, spread over the archive, of which the searches are made."""
 MOST_OF_A_KIND = 40
 """As many searches as the corpus offers of each kind."""
 
@@ -74,7 +76,8 @@ async def _searching(
     for size in sizes:
         began = time.perf_counter()
         for batch in _batches(itertools.islice(source, size - done)):
-            sample = (sample + [row["stream"].split(" | ")[0] for row in batch[:20]])[-2000:]
+            some = batch[:: max(1, size // SAMPLED)]
+            sample = (sample + [row["stream"].split(" | ")[0] for row in some])[-SAMPLED:]
             await asyncio.gather(*(_fill(database, batch) for database in databases.values()))
         done = size
         results[f"{size}_fill_s"] = time.perf_counter() - began
