@@ -33,12 +33,13 @@ from bot.errors import ModelError, PlatformError
 from bot.files import take
 from bot.ports import BackgroundStore, Handler, Platform, RecordStore, Reply, SummaryStore
 from bot.prompt import Count
+from bot.summary import LEAST_MESSAGES, Older
 from bot.turns import Held
 from bot.windows import WindowLoader
 
 log = logging.getLogger(__name__)
 
-SUMMARIES_FROM = 20
+SUMMARIES_FROM = LEAST_MESSAGES + 1
 """A thread shorter than this has none, so that it costs no read."""
 MOST_BEFORE = 50
 """Messages that are read of what a session goes on from; summaries tell the older ones."""
@@ -59,8 +60,8 @@ class Composed:
     answer: Answer
     first_text_s: float | None = None
     """From the request to the first words."""
-    first_shown: int = 0
-    """Position of the oldest message in the prompt, if anything older exists; else 0."""
+    older: Older | None = None
+    """What the prompt had no room for, if anything."""
     withdrawn: bool = False
     """All that was asked was deleted: `answer` is nobody's business any more."""
 
@@ -196,7 +197,8 @@ class Answerer:
             composed.answer.note,
         ]
         answer = replace(composed.answer, note=" ".join(filter(None, notes)))
-        return replace(composed, answer=answer, first_shown=shown.first if is_cut else 0)
+        older = Older(shown.first, shown.shown, blocks) if is_cut and shown.first else None
+        return replace(composed, answer=answer, older=older)
 
     async def _blocks(self, turn: Turn, window: Window) -> tuple[Block, ...]:
         """The summaries of what is older than the window, or than what of it fitted last time."""

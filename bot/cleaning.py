@@ -1,11 +1,14 @@
 """Pure: text from outside as every store and model can take it."""
 
 from dataclasses import replace
+from functools import lru_cache
 
 from bot.domain import Attachment, Author, Message
 
 NAME_LENGTH = 40
 """Most characters of a name that a prompt shows."""
+NAMES = 1_024
+"""How many are known as they are shown: those who speak come again and again."""
 
 
 def clean(text: str) -> str:
@@ -34,6 +37,7 @@ def clean_author(author: Author) -> Author:
     return replace(author, id=clean(author.id), name=clean(author.name))
 
 
+@lru_cache(NAMES)
 def plain_name(name: str) -> str:
     """A name that can be nothing but a name: one short line without what could end it."""
     printable = "".join(ch if ch.isprintable() and ch not in ":<>[]{}`#*_|" else " " for ch in name)

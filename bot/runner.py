@@ -227,8 +227,9 @@ class Runner:
                 first_text_s=composed.first_text_s,
             )
         )
-        if composed.first_shown and not self.closing():
-            self.do_later(self._summariser.look_after(turn, composed.first_shown))
+        older = composed.older
+        if older and not self.closing() and self._summariser.is_due(turn, older):
+            self.do_later(self._summariser.look_after(turn, older))
 
     async def sweep(self) -> int:
         """Take over what others left behind; how many turns."""

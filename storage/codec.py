@@ -13,7 +13,7 @@ edit and a note follow only where there are any.
 
 import json
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,11 +41,9 @@ _set_position = vars(Message)["position"].__set__
 _set_author = vars(Message)["author"].__set__
 _set_text = vars(Message)["text"].__set__
 _set_sent_at = vars(Message)["sent_at"].__set__
-_DEFAULTS = [
-    (vars(Message)[each.name].__set__, each.default)
-    for each in fields(Message)
-    if each.default is not MISSING
-]
+_set_attachments = vars(Message)["attachments"].__set__
+_set_edited_at = vars(Message)["edited_at"].__set__
+_set_note = vars(Message)["note"].__set__
 
 _LETTER_OF = {Speaker.PERSON: "p", Speaker.BOT: "b", Speaker.OTHER_BOT: "o"}
 _KIND_OF = {letter: kind for kind, letter in _LETTER_OF.items()}
@@ -134,9 +132,14 @@ def _body(message: Message) -> list[Any]:
 
 
 def _decode_one(row: list[Any], authors: _Authors) -> Message:
-    if len(row) != _PLAIN_FIELDS:
-        return _decode_more(row, authors)
-    mark, _, position, sent_at, letter, author_id, name, text = row
+    if len(row) == _PACKED_FIELDS:
+        row = row[:-1] + _unpacked(row[-1])
+    files: Sequence[Any] = ()
+    edited_at, note = None, ""
+    if len(row) == _PLAIN_FIELDS:
+        mark, _, position, sent_at, letter, author_id, name, text = row
+    else:
+        mark, _, position, sent_at, letter, author_id, name, text, files, edited_at, note = row
     if mark not in _MARKS:
         raise ValueError("another format")
     message: Message = _new(Message)
@@ -144,21 +147,10 @@ def _decode_one(row: list[Any], authors: _Authors) -> Message:
     _set_author(message, authors[letter, author_id, name])
     _set_text(message, text)
     _set_sent_at(message, _moment(sent_at))
-    for set_default, default in _DEFAULTS:
-        set_default(message, default)
+    _set_attachments(message, tuple([Attachment(*file) for file in files]) if files else ())
+    _set_edited_at(message, None if edited_at is None else _moment(edited_at))
+    _set_note(message, note)
     return message
-
-
-def _decode_more(row: list[Any], authors: _Authors) -> Message:
-    if len(row) == _PACKED_FIELDS:
-        return _decode_one(row[:-1] + _unpacked(row[-1]), authors)
-    files, edited_at, note = row[_PLAIN_FIELDS:]
-    return replace(
-        _decode_one(row[:_PLAIN_FIELDS], authors),
-        attachments=tuple(Attachment(*file) for file in files),
-        edited_at=None if edited_at is None else _moment(edited_at),
-        note=note,
-    )
 
 
 def _written(moment: datetime) -> str:

@@ -23,7 +23,15 @@ from bot.domain import (
     Turn,
     Usage,
 )
-from bot.summary import BLOCK_MESSAGES, KEPT_BLOCKS, MOST_STEPS, MOST_WAITING, Summariser
+from bot.summary import (
+    BLOCK_MESSAGES,
+    KEPT_BLOCKS,
+    LEAST_MESSAGES,
+    MOST_STEPS,
+    MOST_WAITING,
+    Older,
+    Summariser,
+)
 from storage.archive.claims import Claimant
 from storage.archive.records import Records
 from storage.archive.summaries import Summaries
@@ -69,16 +77,16 @@ class Thread:
         past = tuple(message(10 * number, f"fact{number}", JOE) for number in range(1, count + 1))
         await self.records.add_history(self.turn, History(past, whole=True))
 
-    async def look_after(self, before: int) -> int:
+    async def look_after(self, older: Older) -> int:
         """Let the summariser work; how many blocks it wrote."""
         assert self.turn is not None
         asked = len(self.model.prompts)
-        await self.summariser.look_after(self.turn, before)
+        await self.summariser.look_after(self.turn, older)
         return len(self.model.prompts) - asked
 
     async def finish(self, before: int) -> None:
         """Until it has nothing more to do."""
-        while await self.look_after(before):
+        while await self.look_after(Older(before)):
             pass
 
     async def blocks(self) -> Sequence[Block]:
@@ -121,7 +129,7 @@ async def test_what_is_too_little_for_a_block_waits(thread: Thread) -> None:
 async def test_five_thousand_messages_become_a_few_blocks_in_bounded_steps(thread: Thread) -> None:
     await thread.begin(LONG)
     rounds = 0
-    while made := await thread.look_after(10 * LONG):
+    while made := await thread.look_after(Older(10 * LONG)):
         assert made <= MOST_STEPS
         rounds += 1
     assert rounds >= LONG / BLOCK_MESSAGES / MOST_STEPS
@@ -214,7 +222,7 @@ async def test_a_summary_of_what_changed_while_it_was_written_is_thrown_away(thr
             yield chunk
 
     thread.model.stream = slow  # type: ignore[method-assign]  # what changes is what the model takes its time for
-    await thread.look_after(1_000)
+    await thread.look_after(Older(1_000))
     assert await thread.blocks() == ()
 
 
@@ -222,8 +230,8 @@ async def test_two_at_once_write_no_block_twice(thread: Thread, database: Databa
     await thread.begin(100)
     other = Summariser(thread.store, Windows(database), thread.model)
     assert thread.turn is not None
-    await thread.summariser.look_after(thread.turn, 1_000)
-    await other.look_after(thread.turn, 1_000)
+    await thread.summariser.look_after(thread.turn, Older(1_000))
+    await other.look_after(thread.turn, Older(1_000))
     rows = sa.select(sa.func.count()).select_from(summaries)
     assert await database.read(lambda c: c.execute(rows).scalar_one()) == len(await thread.blocks())
     assert await thread.told() == [f"fact{number}" for number in range(1, 100)]
@@ -241,6 +249,31 @@ async def test_a_small_model_is_never_shown_more_than_it_takes(database: Databas
     assert thread.model.prompts
     for prompt in thread.model.prompts:
         assert sum(len(each.text) for each in prompt.messages) <= card.context_tokens
+
+
+async def test_a_look_that_found_too_few_is_not_repeated_before_there_can_be_enough(thread: Thread) -> None:
+    await thread.begin(100)
+    turn, summariser = thread.turn, thread.summariser
+    assert turn is not None
+    older = Older(before=60, shown=95)
+    assert summariser.is_due(turn, older)
+    assert await thread.look_after(older) == 0
+    assert not summariser.is_due(turn, older)
+    more = LEAST_MESSAGES - 5
+    assert not summariser.is_due(replace(turn, version=turn.version + more - 1), older)
+    assert summariser.is_due(replace(turn, version=turn.version + more), older)
+    assert summariser.is_due(turn, replace(older, shown=older.shown - more))  # a long message took their room
+
+
+async def test_what_changed_in_a_summary_is_looked_after_at_once(thread: Thread) -> None:
+    await thread.begin(100)
+    await thread.look_after(Older(before=460))
+    turn, blocks = thread.turn, await thread.blocks()
+    assert turn is not None
+    assert len(blocks) == 1
+    assert not thread.summariser.is_due(turn, Older(460, blocks=blocks))
+    await thread.records.delete(Deleted(KEY, 70))
+    assert thread.summariser.is_due(turn, Older(460, blocks=await thread.blocks()))
 
 
 class Slow(Summaries):
@@ -264,7 +297,7 @@ async def test_sessions_that_wait_for_their_summaries_do_not_pile_up(
     store = Slow()
     summariser = Summariser(store, Windows(database), thread.model)
     waiting = [
-        asyncio.create_task(summariser.look_after(replace(recorded.turn, session_id=number), 1))
+        asyncio.create_task(summariser.look_after(replace(recorded.turn, session_id=number), Older(1)))
         for number in range(MOST_WAITING + 1)
     ]
     done, _ = await asyncio.wait(waiting, timeout=20, return_when=asyncio.FIRST_COMPLETED)
