@@ -16,7 +16,8 @@ CUT = "\n\n…"
 
 PART_TYPE = "threadfly_part"
 ASIDE_TYPE = "threadfly_aside"
-"""Said beside a reply, so never part of one."""
+"""Said beside a reply: never part of one, nor of any conversation."""
+ASIDE: Mapping[str, Any] = {"event_type": ASIDE_TYPE, "event_payload": {}}
 
 
 def counted(text: str) -> int:
@@ -37,7 +38,7 @@ def told(markdown: str) -> dict[str, Any]:
     """Arguments for what one person alone is told: in one post, and cut where it would not fit."""
     pieces = split(markdown, POST_LENGTH - len(CUT), counted, 2)
     shown = pieces[0].shown + CUT if len(pieces) > 1 else markdown
-    return rich(shown) | {"metadata": {"event_type": ASIDE_TYPE, "event_payload": {}}}
+    return rich(shown) | {"metadata": ASIDE}
 
 
 def simple(markdown: str) -> dict[str, Any]:
@@ -48,6 +49,11 @@ def simple(markdown: str) -> dict[str, Any]:
 def part_metadata(asked: int, number: int) -> dict[str, Any]:
     """Metadata that lets whoever takes over know this post."""
     return {"event_type": PART_TYPE, "event_payload": {"turn": str(asked), "part": number}}
+
+
+def is_aside(message: Mapping[str, Any]) -> bool:
+    """Whether a post of ours was said beside a conversation, as its metadata tells."""
+    return (message.get("metadata") or {}).get("event_type") == ASIDE_TYPE
 
 
 def may_belong(message: Mapping[str, Any], asked: int) -> bool:

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from adapters.slack import events
+from adapters.slack import content, events
 from adapters.slack.client import Client
 from adapters.slack.errors import Refused
 from adapters.slack.events import FLAT, Me
@@ -65,7 +65,7 @@ def _is_told(message: Json, me: Me) -> bool:
     if events.is_noise(message) or not message.get("ts"):
         return False
     if me.wrote(message):
-        return not is_handed(message)
+        return not is_handed(message) and not content.is_aside(message)
     return bool(message.get("user") or message.get("bot_id"))
 
 
@@ -151,7 +151,12 @@ class _Reading:
 
     async def _read(self, method: str, **arguments: Any) -> Json:
         return await self._client.read(
-            method, until=self._until, channel=self._key.channel, limit=self._page, **arguments
+            method,
+            until=self._until,
+            channel=self._key.channel,
+            limit=self._page,
+            include_all_metadata=True,
+            **arguments,
         )
 
 

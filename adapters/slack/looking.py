@@ -12,7 +12,7 @@ from adapters.slack import content, picks, recall, sharing, views
 from adapters.slack.client import Client
 from adapters.slack.deeds import Deed, Verb, pressed
 from adapters.slack.errors import Refused
-from adapters.slack.events import FLAT
+from adapters.slack.events import FLAT, is_direct
 from adapters.slack.names import Names
 from adapters.slack.workspaces import Installation
 from bot.domain import Author, SessionKey
@@ -77,7 +77,7 @@ class Looking:
         by = Author(user.get("id") or "", user.get("username") or "")
         at = picks.place_of(body, installation.me.workspace, pick.thread)
         answer = await self._answer(_groups(user), by, self._picked(pick, by, at))
-        await self._respond(body.get("response_url") or "", answer)
+        await self._respond(body.get("response_url") or "", answer, posted=_is_post(body, at))
 
     async def share(self, body: Json, installation: Installation) -> None:
         """Do what a button asks for that others see, and tell who pressed it what came of that."""
@@ -153,10 +153,13 @@ class Looking:
     async def _follow(self, answer: Awaitable[Json], response_url: str) -> None:
         await self._respond(response_url, await answer, replace=False)
 
-    async def _respond(self, response_url: str, answer: Json, *, replace: bool = True) -> None:
+    async def _respond(
+        self, response_url: str, answer: Json, *, replace: bool = True, posted: bool = False
+    ) -> None:
+        """`posted`: what is replaced is a post in their direct messages, which has to keep its mark."""
         if not response_url:
             return
-        message = _alone(answer) | {"replace_original": replace}
+        message = (_marked(answer) if posted else _alone(answer)) | {"replace_original": replace}
         status = await self._sent(response_url, message)
         if status != HTTP_OK:
             log.warning("Slack did not take an answer: %d", status, extra={"event": "slack.response_refused"})
@@ -170,6 +173,15 @@ class Looking:
 
 def _alone(answer: Json) -> dict[str, Any]:
     return {"response_type": "ephemeral", "text": answer["text"], "blocks": answer["blocks"]}
+
+
+def _marked(answer: Json) -> dict[str, Any]:
+    return {"text": answer["text"], "blocks": answer["blocks"], "metadata": content.ASIDE}
+
+
+def _is_post(body: Json, at: SessionKey) -> bool:
+    """Whether the button is below a post, as what was found is where nothing could be ephemeral."""
+    return is_direct(at.channel) and not (body.get("container") or {}).get("is_ephemeral")
 
 
 def _groups(told: Json) -> frozenset[str] | None:
@@ -214,7 +226,8 @@ async def show_found(client: Client, question: Question, page: Page) -> None:
     try:
         await _posted(client, "chat.postEphemeral", where, shown)
     except Refused:
-        await _posted(client, "chat.postMessage", {"channel": question.by.id}, shown)
+        where = {"channel": question.by.id, "metadata": content.ASIDE}
+        await _posted(client, "chat.postMessage", where, shown)
 
 
 async def _is_thread(client: Client, at: SessionKey) -> bool:

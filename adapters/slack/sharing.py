@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapters.slack import recall
-from adapters.slack.content import ASIDE_TYPE, FALLBACK_LENGTH
+from adapters.slack.content import ASIDE, FALLBACK_LENGTH, is_aside
 from adapters.slack.deeds import Deed, Verb, share_button
 from adapters.slack.markup import defused, plain
 from adapters.slack.picks import read_value
@@ -55,13 +55,12 @@ def sentence(said: Sentence, gesture: str = "") -> dict[str, Any]:
 
 def gesture_of(message: Json) -> str:
     """What somebody did, for which this was posted; "" where nothing says so."""
-    metadata = message.get("metadata") or {}
-    is_ours = metadata.get("event_type") == ASIDE_TYPE
-    return str((metadata.get("event_payload") or {}).get("gesture") or "") if is_ours else ""
+    payload = message["metadata"].get("event_payload") if is_aside(message) else None
+    return str((payload or {}).get("gesture") or "")
 
 
 def _aside(text: str, blocks: list[dict[str, Any]], gesture: str) -> dict[str, Any]:
-    metadata = {"event_type": ASIDE_TYPE, "event_payload": {"gesture": gesture} if gesture else {}}
+    metadata = {**ASIDE, "event_payload": {"gesture": gesture}} if gesture else ASIDE
     return {"text": plain(text, FALLBACK_LENGTH), "blocks": blocks, "metadata": metadata}
 
 

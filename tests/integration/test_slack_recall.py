@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from adapters.slack.events import FLAT
 from adapters.slack.platform import SlackPlatform
-from bot.domain import Addressed, Author, Message, Said, SessionKey
+from bot.domain import NEWEST_EVER, Addressed, Author, Message, Said, SessionKey
 from bot.finding import Page, Question
 from bot.recall import Recall
 from storage.archive.claims import Claimant
@@ -273,6 +274,38 @@ async def test_below_a_message_without_replies_nobody_would_see_it(world: World)
     await world.platform.show_found(*await found(world, "lion", SessionKey("slack", TEAM, CHANNEL, start)))
     (shown,) = world.slack.team.ephemerals
     assert "thread_ts" not in shown
+
+
+async def test_what_comes_by_direct_message_instead_is_no_part_of_the_talk_there(world: World) -> None:
+    await world.say("a lion")
+    start = world.slack.say("hello", deliver=False)
+    world.slack.say("good morning", channel=DM, deliver=False)
+    world.slack.failures["chat.postEphemeral"] = ["user_not_in_channel"] * 3
+    key = SessionKey("slack", TEAM, CHANNEL, start)
+    await world.platform.show_found(*await found(world, "lion", key))
+    await world.platform.tell(key, Author(ALICE, "Alice"), "Between us")
+    page, _ = world.slack.team.authored(DM)
+    assert await talk_in(world, DM) == ["good morning"]
+    world.slack.press("threadfly_recall_read_0", ts=page["ts"], channel=DM)
+    await world.slack.until(lambda: world.slack.responses)
+    assert "Back to what was found" in str(page["blocks"])
+    assert await talk_in(world, DM) == ["good morning"]
+
+
+async def test_what_slack_takes_without_blocks_alone_is_no_part_of_the_talk_either(world: World) -> None:
+    await world.say("a lion")
+    world.slack.failures["chat.postEphemeral"] = ["user_not_in_channel"]
+    world.slack.failures["chat.postMessage"] = ["invalid_blocks"]
+    key = SessionKey("slack", TEAM, CHANNEL, world.slack.say("hello", deliver=False))
+    await world.platform.show_found(*await found(world, "lion", key))
+    assert "lion" in world.slack.team.authored(DM)[0]["text"]
+    assert await talk_in(world, DM) == []
+
+
+async def talk_in(world: World, channel: str) -> list[str]:
+    """What a first look at the conversation there takes for things that were said."""
+    history = await world.platform.history(SessionKey("slack", TEAM, channel, FLAT), NEWEST_EVER, 50)
+    return [message.text for message in history.messages]
 
 
 async def test_who_may_not_command_is_told_so(tmp_path: Path) -> None:

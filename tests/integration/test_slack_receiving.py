@@ -150,6 +150,18 @@ async def test_nobody_who_presses_is_left_in_silence(slack: FakeSlack, core: Scr
     assert all(told["response_type"] == "ephemeral" for _, told in slack.responses)
 
 
+async def test_a_response_url_that_lives_no_more_is_a_line_in_the_log_and_no_error(
+    slack: FakeSlack, core: ScriptedCore, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running(slack, core):
+        ts = await answered(slack)
+        slack.response_urls.life_s = -1.0
+        slack.press("threadfly_good", ts=slack.thread(ts)[0]["ts"])
+        await core.until_true(lambda: "did not take a response: 404" in caplog.text)
+    assert slack.responses == []
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def fails(reply: Reply, said: Said) -> Answer:
     return Answer("It failed.", Outcome.FAILED)
 

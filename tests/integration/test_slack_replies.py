@@ -292,7 +292,6 @@ async def test_ephemerals_fall_back_to_direct_messages(slack: FakeSlack, core: S
         await core.until(lambda: core.answered)
         said = core.said()[0]
         await platform.tell(said.key, said.message.author, "Between us")
-        slack.team.channels[ALICE] = slack.team.channels[DM]
         slack.failures["chat.postEphemeral"] = ["user_not_in_channel"]
         await platform.tell(said.key, said.message.author, "Between us two")
     assert [e["text"] for e in slack.team.ephemerals] == ["Between us"]

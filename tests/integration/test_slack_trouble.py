@@ -146,7 +146,6 @@ async def test_what_is_told_alone_fits_into_one_post(slack: FakeSlack, core: Scr
 
 
 async def test_a_told_aside_is_not_taken_for_a_part_of_a_reply(slack: FakeSlack, core: ScriptedCore) -> None:
-    slack.team.channels[ALICE] = slack.team.channels[DM]
     async with running(slack, core) as platform:
         slack.say("hello", channel=DM)
         await core.until(lambda: core.answered)

@@ -181,6 +181,9 @@ class WebApi:
     # What the bot says.
 
     async def _post(self, team: Team, arguments: Json) -> Json:
+        if arguments.get("channel") in team.users:  # a person: their direct messages
+            opened = await self._open_direct(team, {"users": arguments["channel"]})
+            arguments = arguments | {"channel": opened["channel"]["id"]}
         channel = self._joined(team, arguments)
         message = self._slack.own_message(team, arguments)
         thread_ts = arguments.get("thread_ts")

@@ -12,6 +12,7 @@ from aiohttp import web
 from adapters.slack.methods import bot_scopes
 from tests.fakes.slack.api import WebApi, parse
 from tests.fakes.slack.delivery import Delivered, Deliveries
+from tests.fakes.slack.responding import ResponseUrls, Source
 from tests.fakes.slack.rules import Budgets, Limited, Refused, check_content, pings
 from tests.fakes.slack.world import Channel, Clock, Json, Team, new_id
 
@@ -65,7 +66,8 @@ class FakeSlack:
         """Windows that were opened: for whom, and what is in them."""
         self._alone: dict[int, tuple[list[Json], str]] = {}
         self.responses: list[tuple[str, Json]] = []
-        """What was sent to response URLs."""
+        """What was sent to response URLs, and taken."""
+        self.response_urls = ResponseUrls(self.clock.now)
         self.watchers: list[Callable[[Json], None]] = []
         """Told of every post of the bot, at once."""
         self.url = ""
@@ -375,8 +377,13 @@ class FakeSlack:
             "enterprise": None,
         }
         if payload["type"] != "view_submission":
-            payload["response_url"] = f"{self.url}/response/{new_id('r')}"
+            below = payload["type"] == "block_actions" and payload.get("message")
+            source = Source(team, payload["channel"]["id"], payload["message"]["ts"]) if below else None
+            payload["response_url"] = self._response_url(source)
         return self.deliveries.send("interactive", payload)
+
+    def _response_url(self, source: Source | None = None) -> str:
+        return f"{self.url}/response/{self.response_urls.new(source)}"
 
     def command(
         self,
@@ -402,7 +409,7 @@ class FakeSlack:
                 "text": text,
                 "api_app_id": self.app_id,
                 "is_enterprise_install": "false",
-                "response_url": f"{self.url}/response/{new_id('r')}",
+                "response_url": self._response_url(),
                 "trigger_id": new_id("trigger-"),
             },
         )
@@ -702,11 +709,27 @@ class FakeSlack:
         body = json.loads(await request.text())
         if not body.get("delete_original"):
             self.check_answer(body)
-        self.responses.append((request.match_info["id"], body))
-        if sum(1 for used, _ in self.responses if used == request.match_info["id"]) > 5:
-            self.violations.append("a response_url was used more than 5 times")
+        id = request.match_info["id"]
+        refusal, source = self.response_urls.use(id, body)
+        if refusal == "used_url":
+            self.violations.append("a response_url was used more often than it may be")
+        if refusal:
+            return web.json_response({"ok": False, "error": refusal}, status=404)
+        self.responses.append((id, body))
+        if source is not None:
+            self._respond(source, body)
         await self.stirred()
         return web.json_response({"ok": True})
+
+    def _respond(self, source: Source, body: Json) -> None:
+        """An answer in the place of a post that everybody there sees; metadata is not kept by itself."""
+        team = self.teams[source.team]
+        channel = team.channels[source.channel]
+        if body.get("delete_original"):
+            self.remove(team, channel, source.ts)
+        elif body.get("replace_original"):
+            changes = {name: body.get(name) for name in ("text", "blocks", "metadata")}
+            self.change(team, channel, channel.messages[source.ts], changes)
 
 
 class Trap:
