@@ -66,12 +66,12 @@ class Batch(NamedTuple):
 
 
 class Aged(NamedTuple):
-    """A session, and when the oldest of its messages was said."""
+    """A session, and when the oldest of what is kept of it was said or asked."""
 
     id: int
     key: SessionKey
     oldest: datetime | None
-    """None: there is no message."""
+    """None: there is nothing."""
 
 
 class ErasureStore(Protocol):

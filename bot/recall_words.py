@@ -73,9 +73,11 @@ def _searched(query: Query, places: Mapping[Place, str]) -> str:
     """Where it was looked, for somebody who found nothing."""
     if query.here:
         return "I looked only here, where you asked."
+    if not places:
+        return "There is no place yet that I could look into for you."
     names = sorted({name for name in places.values() if name})
     if not names:
-        return "There is no place yet that I could look into for you."
+        return "I looked into everything that you can read here."
     more = len(names) - MOST_NAMES
     listed = ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
     return f"I looked into what you can read here: {listed}."

@@ -132,7 +132,7 @@ class Erasures:
         await self._database.scrub(TOUCHED, thoroughly=thoroughly)
 
     async def aged(self, after: int) -> Sequence[Aged]:
-        """Some sessions after that id, with when the oldest message of each was said."""
+        """Some sessions after that id, with when the oldest of what is kept of each was said or asked."""
         return await self._database.read(lambda c: _aged(c, after))
 
     async def age_out(self, session_id: int, before: datetime) -> None:
@@ -245,33 +245,46 @@ def _finish(c: sa.Connection, erasure: Erasure) -> None:
 
 
 def _aged(c: sa.Connection, after: int) -> Sequence[Aged]:
-    oldest = (
-        sa.select(messages.c.sent_at)
-        .where(messages.c.session_id == sessions.c.id)
-        .order_by(messages.c.position)
-        .limit(1)
-        .scalar_subquery()
-    )
+    said = _first(messages.c.sent_at, messages.c.position).where(messages.c.session_id == sessions.c.id)
+    asked = _first(turns.c.created_at, turns.c.asked_position).where(turns.c.session_id == sessions.c.id)
     query = (
-        sa.select(sessions, oldest.label("oldest"))
+        sa.select(sessions, said.scalar_subquery().label("said"), asked.scalar_subquery().label("asked"))
         .where(sessions.c.id > after)
         .order_by(sessions.c.id)
         .limit(LOOKED_AT)
     )
-    return [Aged(row.id, key_of(row), row.oldest) for row in c.execute(query)]
+    return [
+        Aged(row.id, key_of(row), min(filter(None, (row.said, row.asked)), default=None))
+        for row in c.execute(query)
+    ]
+
+
+def _first(time: sa.ColumnElement[datetime], position: sa.ColumnElement[int]) -> sa.Select[Any]:
+    return sa.select(time).order_by(position).limit(1)
 
 
 def _age_out(c: sa.Connection, session_id: int, before: datetime) -> None:
     session = c.execute(LOCK_SESSION_BY_ID, {"session": session_id}).first()
     if session is None:
         return
-    query = sa.select(sa.func.max(messages.c.position)).where(
-        messages.c.session_id == session_id, messages.c.sent_at < before
-    )
-    newest = c.execute(query).scalar() or 0
+    newest = _newest_before(c, session_id, before)
     if newest > session.forgotten_upto:
         quell(c, session_id, EVERYBODY, newest)
         _write_down(c, **_place(key_of(session)), upto=newest, buried=False)
+
+
+def _newest_before(c: sa.Connection, session_id: int, before: datetime) -> int:
+    """The newest position of before: of a message, or of a turn whose messages were deleted one by one."""
+    times = {
+        messages.c.position: messages.c.sent_at,
+        turns.c.asked_position: turns.c.created_at,
+        turns.c.reply_position: turns.c.finished_at,
+    }
+    newest = (
+        sa.select(sa.func.max(position)).where(position.table.c.session_id == session_id, time < before)
+        for position, time in times.items()
+    )
+    return max(c.execute(query).scalar() or 0 for query in newest)
 
 
 def _place(key: SessionKey) -> dict[str, str]:

@@ -16,6 +16,7 @@ from bot.domain import (
     Author,
     Block,
     Button,
+    Deleted,
     Edited,
     Gone,
     History,
@@ -499,6 +500,18 @@ class TestRetention:
             await world.process.records.record(replace(said(1, "hello", key=key), answer=False))
         await self.purge(world, Retention(self.KEEP_S, places))
         assert [len(await world.texts(key)) for key in (KEY, ELSEWHERE)] == left
+
+    async def test_a_turn_whose_messages_were_deleted_one_by_one_goes_too(self, world: World) -> None:
+        await world.say(said(1, "hello"))
+        for position in (1, *world.wall.posts):
+            await world.process.service.handle(Deleted(KEY, position))
+        assert (await world.texts(), await world.rows(turns)) == ([], 1)
+        retention = Retention(self.KEEP_S, {})
+        forgetting = Forgetting(Erasures(world.database), world.hot, retention, breath_s=0)
+        await forgetting.age(datetime.now(UTC))
+        assert (await forgetting.work(), await world.rows(turns)) == (0, 1)
+        await forgetting.age(datetime.now(UTC) + timedelta(seconds=2 * self.KEEP_S))
+        assert (await forgetting.work(), await world.rows(turns)) == (0, 0)
 
     def test_by_default_everything_is_kept(self) -> None:
         assert Retention(None, {}).off
