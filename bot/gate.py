@@ -1,13 +1,13 @@
 """Who gets an answer: what operators allow, and how much of it."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 
 from bot.access import Access
 from bot.domain import Addressed, Author, Edited, Said, SessionKey
 from bot.ports import Limiter
+from bot.recent import Recent
 
 _OUTRIGHT = (Addressed.MENTION, Addressed.DIRECT)
 TOLD_S = 60.0
@@ -23,7 +23,7 @@ class Gate:
         self._access = access
         self._limiter = limiter
         self._clock = clock
-        self._told: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._told: Recent[tuple[str, str], float] = Recent(MOST_TOLD)
 
     def admit(self, said: Said) -> Said | None:
         """What is to be recorded; None where the bot does not work.
@@ -66,8 +66,5 @@ class Gate:
         told = self._told.get(who)
         if told is not None and now - told < TOLD_S:
             return False
-        self._told[who] = now
-        self._told.move_to_end(who)
-        if len(self._told) > MOST_TOLD:
-            self._told.popitem(last=False)
+        self._told.put(who, now)
         return True

@@ -4,7 +4,6 @@ Both are for those who may read it, and only where everybody who reads along may
 asked of the platform anew, right before anything is posted.
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from bot.errors import PlatformError, PlatformForbidden, PostGone, StoreError
 from bot.finding import Excerpt, Finder, Known, Line, Passing, Place, Question, Readable, Shelf, Side
 from bot.recall import for_everybody
 from bot.recall_words import where
+from bot.recent import Recent
 from bot.sharing_words import Sentence
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Sharing:
         self._passing = passing
         self._continuations = continuations
         self._stages: Mapping[str, Stage] = {}
-        self._gestures: OrderedDict[str, Sentence] = OrderedDict()
+        self._gestures: Recent[str, Sentence] = Recent(REMEMBERED)
         """Those that are under way or done, with what was said of them."""
 
     def serve(self, stages: Mapping[str, Stage]) -> None:
@@ -124,7 +124,7 @@ class Sharing:
             quote = await self.offer(question, key, position)
             told = await self._show(question.at, quote, gesture) if isinstance(quote, Quote) else quote
             if told is words.SHOWN:
-                self._gestures[gesture] = told
+                self._gestures.put(gesture, told)
             return told
 
     async def _show(self, at: SessionKey, quote: Quote, gesture: str) -> Sentence:
@@ -142,7 +142,7 @@ class Sharing:
                 return said
             told = await self._go_on(question, key, gesture)
             if any(piece.link for piece in told):
-                self._gestures[gesture] = told
+                self._gestures.put(gesture, told)
             return told
 
     async def _go_on(self, question: Question, key: SessionKey, gesture: str) -> Sentence:
@@ -195,17 +195,16 @@ class Sharing:
 
         What was refused may be tried again: somebody may have given the right to it meanwhile.
         """
-        if gesture in self._gestures:
-            yield self._gestures[gesture]
+        known = self._gestures.get(gesture)
+        if known is not None:
+            yield known
             return
-        self._gestures[gesture] = words.UNDER_WAY
-        while len(self._gestures) > REMEMBERED:
-            self._gestures.popitem(last=False)
+        self._gestures.put(gesture, words.UNDER_WAY)
         try:
             yield ()
         finally:
             if self._gestures.get(gesture) is words.UNDER_WAY:
-                del self._gestures[gesture]
+                self._gestures.drop(gesture)
 
 
 def _where(part: Excerpt, places: Mapping[Place, str]) -> str:

@@ -7,7 +7,6 @@ changes inside a block empties it at once (in the transaction of the change), an
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from bot.cleaning import clean, plain_name
 from bot.domain import Block, Delta, Message, Prompt, PromptMessage, Restart, Role, Turn
 from bot.errors import ModelError, StoreError
 from bot.ports import Model, SummaryStore, WindowStore
+from bot.recent import Recent
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Summariser:
         self._summaries = summaries
         self._windows = windows
         self._model = model
-        self._few: OrderedDict[int, _Few] = OrderedDict()
+        self._few: Recent[int, _Few] = Recent(KNOWN_FEW)
         self._busy: set[int] = set()
         self._one_at_a_time = asyncio.Semaphore(1)
 
@@ -126,7 +126,7 @@ class Summariser:
     async def _cover(self, turn: Turn, after: int, older: Older) -> bool:
         said = await self._windows.between(turn.session_id, after, older.before, BLOCK_MESSAGES)
         if len(said) < LEAST_MESSAGES:
-            self._note(turn, _Few(after, len(said), turn.version - older.shown))
+            self._few.put(turn.session_id, _Few(after, len(said), turn.version - older.shown))
             return False
         return await self._put(turn, after, said[-1].position, said)
 
@@ -135,12 +135,6 @@ class Summariser:
             last = said[-1].position
         text, model = await self._shorten(turn, [_line(message) for message in said])
         return await self._summaries.put(turn.session_id, Block(0, after, last, len(said), text, model), said)
-
-    def _note(self, turn: Turn, few: _Few) -> None:
-        self._few[turn.session_id] = few
-        self._few.move_to_end(turn.session_id)
-        if len(self._few) > KNOWN_FEW:
-            self._few.popitem(last=False)
 
     async def _merge(self, turn: Turn, blocks: Sequence[Block]) -> bool:
         """Make one block of the oldest of a rank, where there are too many of it."""

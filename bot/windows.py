@@ -1,6 +1,5 @@
 """Loads the window of a turn: hot if it is current, else from SQL, which then seeds the hot one."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from operator import attrgetter
@@ -8,6 +7,7 @@ from operator import attrgetter
 from bot.domain import Closed, Message, Turn, Window
 from bot.observing import Observer
 from bot.ports import HotContext, WindowStore
+from bot.recent import Recent
 
 FIRST = 1
 """The version of a session that was changed once: it was made by its first message."""
@@ -21,14 +21,11 @@ class LastReads:
     """Whether the last read of a session was a hit: of the newest few sessions, to be looked at."""
 
     def __init__(self) -> None:
-        self._hits: OrderedDict[int, bool] = OrderedDict()
+        self._hits: Recent[int, bool] = Recent(LAST_READS)
 
     def note(self, session_id: int, hit: bool) -> None:
-        """Remember a read, and forget the oldest."""
-        self._hits[session_id] = hit
-        self._hits.move_to_end(session_id)
-        if len(self._hits) > LAST_READS:
-            self._hits.popitem(last=False)
+        """Remember a read."""
+        self._hits.put(session_id, hit)
 
     def of(self, session_id: int) -> str:
         """`hit`, `miss`, or "" when there was none lately."""

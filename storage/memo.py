@@ -1,9 +1,9 @@
 """What may be remembered for a few seconds: in Dragonfly, or in this process while it is away."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 
+from bot.recent import Recent
 from storage.dragonfly import Away, Dragonfly
 from storage.keys import Keys
 
@@ -24,7 +24,7 @@ class Memos:
         self._server = server
         self._keys = Keys(archive_id)
         self._clock = clock
-        self._alone: OrderedDict[str, tuple[str, float]] = OrderedDict()
+        self._alone: Recent[str, tuple[str, float]] = Recent(MOST_ALONE)
 
     async def get(self, name: str) -> str | None:
         """What was put under `name`, while it is fresh; None otherwise."""
@@ -34,16 +34,13 @@ class Memos:
                 return value.decode(errors="replace") if isinstance(value, bytes) else value
             except Away:
                 pass
-        value, until = self._alone.get(name, ("", 0.0))
+        value, until = self._alone.get(name) or ("", 0.0)
         return value if self._clock() < until else None
 
     async def put(self, name: str, value: str, ttl_s: float) -> None:
         """Remember `value` for so long."""
         if not await self._is_kept_there(name, value, ttl_s):
-            self._alone[name] = (value, self._clock() + ttl_s)
-            self._alone.move_to_end(name)
-            while len(self._alone) > MOST_ALONE:
-                self._alone.popitem(last=False)
+            self._alone.put(name, (value, self._clock() + ttl_s))
 
     async def _is_kept_there(self, name: str, value: str, ttl_s: float) -> bool:
         if self._server is None:
@@ -57,7 +54,7 @@ class Memos:
 
     async def drop(self, name: str) -> None:
         """Forget it now."""
-        self._alone.pop(name, None)
+        self._alone.drop(name)
         if self._server is not None:
             try:
                 await self._server.command("DEL", self._keys.memo(name))

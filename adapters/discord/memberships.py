@@ -5,9 +5,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from adapters.discord.recent import Recent
 from adapters.discord.rest import Rest
 from bot.errors import PostGone
+from bot.recent import Recent
 
 Payload = dict[str, Any]
 V = TypeVar("V")

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from adapters.discord.recent import Recent
 from adapters.discord.rest import Rest
 from bot.errors import PlatformError
+from bot.recent import Recent
 
 Payload = dict[str, Any]
 

@@ -8,11 +8,11 @@ from typing import Any
 import discord
 
 from adapters.discord import buttons, events
-from adapters.discord.recent import Recent
 from adapters.discord.rest import Rest
 from adapters.posts import Throttled
 from bot.domain import SessionKey
 from bot.errors import PlatformError, PlatformForbidden, PostGone
+from bot.recent import Recent
 
 Payload = dict[str, Any]
 

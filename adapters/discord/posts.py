@@ -10,7 +10,6 @@ from typing import Any
 
 from adapters.discord import buttons, events, found
 from adapters.discord.places import CAN_HAVE_THREADS, DIRECT, PLATFORM, Places, Spot
-from adapters.discord.recent import Recent
 from adapters.discord.rest import (
     INVALID_BODY,
     THREAD_ARCHIVED,
@@ -25,6 +24,7 @@ from adapters.posts import Limits, Showing, Throttled, Work
 from bot.domain import Turn
 from bot.errors import MayNotAnswer, PlatformError, PlatformForbidden, PostGone, StoreError
 from bot.ports import Watermarks
+from bot.recent import Recent
 
 log = logging.getLogger(__name__)
 

@@ -13,13 +13,13 @@ from adapters.discord.hooks import SUPPRESS_EMBEDS, Hook
 from adapters.discord.memberships import Memberships
 from adapters.discord.places import Places, Spot
 from adapters.discord.posts import DIRECT_CLOSED, MESSAGES, NO_PINGS
-from adapters.discord.recent import Recent
 from adapters.discord.rest import Payload, Rest
 from adapters.discord.shelf import DiscordShelf
 from adapters.posts import Throttled
 from bot.domain import Author, SessionKey
 from bot.errors import PlatformError, ThreadflyError
 from bot.finding import Bookmark, Page, Question, Recaller, Side
+from bot.recent import Recent
 from bot.sharing import Quote, Sharer
 
 log = logging.getLogger(__name__)

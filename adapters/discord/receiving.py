@@ -12,12 +12,12 @@ from adapters.discord import events
 from adapters.discord.people import People
 from adapters.discord.places import PLATFORM, Places, Spot, spot_of
 from adapters.discord.posts import Rooms
-from adapters.discord.recent import Recent
 from adapters.discord.telling import Teller
 from adapters.posts import Throttled
 from bot.domain import Addressed, Deleted, Edited, Event, Gone, Left, Receipt, Said, Speaker
 from bot.errors import PlatformError, PlatformUnavailable, StoreError
 from bot.ports import Handler
+from bot.recent import Recent
 
 log = logging.getLogger(__name__)
 

@@ -17,12 +17,12 @@ import discord
 from adapters.discord import audience
 from adapters.discord.memberships import NOBODY, Memberships
 from adapters.discord.places import DIRECT, PLATFORM, Places
-from adapters.discord.recent import Recent
 from adapters.discord.rest import Rest
 from adapters.posts import Throttled
 from bot.domain import Author, SessionKey
 from bot.errors import PlatformError
 from bot.finding import Known, Place, Readable
+from bot.recent import Recent
 
 log = logging.getLogger(__name__)
 

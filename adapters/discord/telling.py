@@ -5,12 +5,12 @@ import logging
 
 from adapters.cache import Cache
 from adapters.discord.posts import MESSAGE, MESSAGES, NO_PINGS, base36
-from adapters.discord.recent import Recent
 from adapters.discord.rest import Payload, Rest
 from adapters.posts import Throttled
 from adapters.splitting import split
 from bot.domain import Author, SessionKey
 from bot.errors import PlatformError
+from bot.recent import Recent
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,6 @@
 
 import base64
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from adapters.slack.files import LOOPBACK
 from adapters.slack.methods import bot_scopes
 from adapters.slack.workspaces import Installation
 from bot.errors import ArchiveUnavailable, PlatformForbidden
+from bot.recent import Recent
 
 SECRET_COLUMNS = frozenset(
     {"bot_token", "bot_refresh_token", "user_token", "user_refresh_token", "incoming_webhook_url"}
@@ -160,7 +160,7 @@ class Installations:
                 logger=vendor_log(),
             ),
         )
-        self._known: OrderedDict[str, tuple[Installation, float]] = OrderedDict()
+        self._known: Recent[str, tuple[Installation, float]] = Recent(REMEMBERED)
 
     async def open(self) -> None:
         """Make the tables if they are not there. Raises `ArchiveUnavailable`."""
@@ -226,12 +226,11 @@ class Installations:
         self._evict((enterprise if org_wide else team) or "")
 
     def _evict(self, workspace: str) -> None:
-        self._known.pop(workspace, None)
+        self._known.drop(workspace)
 
     async def _find(self, workspace: str) -> Installation | None:
         known = self._known.get(workspace)
         if known is not None and self._clock() - known[1] < FRESH_S:
-            self._known.move_to_end(workspace)
             return known[0]
         c = self._store.bots.c
         is_it = sa.or_(c.team_id == workspace, sa.and_(c.enterprise_id == workspace, c.team_id.is_(None)))
@@ -253,10 +252,7 @@ class Installations:
         web_client = new_web_client(self._session, self._api_url, row["bot_token"])
         client = Client(web_client, workspace, on_revoked=self._evict, clock=self._clock)
         installation = Installation(me, client, org_wide=row["team_id"] is None)
-        self._known[workspace] = (installation, self._clock())
-        self._known.move_to_end(workspace)
-        while len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+        self._known.put(workspace, (installation, self._clock()))
         return installation
 
 

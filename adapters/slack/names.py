@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from adapters.slack.workspaces import Installation
 from bot.errors import PlatformError
+from bot.recent import Recent
 
 REMEMBERED = 20_000
 FRESH_S = 3600.0
@@ -24,7 +24,7 @@ class Names:
     """A bounded memory of what ids are called in each workspace."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._known: OrderedDict[Key, tuple[str, float]] = OrderedDict()
+        self._known: Recent[Key, tuple[str, float]] = Recent(REMEMBERED)
         self._asking: dict[Key, asyncio.Task[None]] = {}
         self._clock = clock
 
@@ -36,7 +36,7 @@ class Names:
         stale = [key for key in keys if not self._is_fresh(key)]
         if stale:
             await asyncio.wait(self._learn(installation, stale), timeout=patience_s or PATIENCE_S)
-        return {key[1]: self._known[key][0] for key in keys if key in self._known}
+        return {key[1]: known[0] for key in keys if (known := self._known.get(key)) is not None}
 
     def _is_fresh(self, key: Key) -> bool:
         known = self._known.get(key)
@@ -59,12 +59,9 @@ class Names:
             try:
                 name = await name_of(installation, key[1])
             except PlatformError:
-                name = self._known[key][0] if key in self._known else ""
+                name, _ = self._known.get(key) or ("", 0.0)
                 known_at -= FRESH_S - UNTOLD_S
-        self._known[key] = (name or key[1], known_at)
-        self._known.move_to_end(key)
-        while len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+        self._known.put(key, (name or key[1], known_at))
 
     async def close(self) -> None:
         """Ask no more."""

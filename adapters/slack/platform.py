@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -36,6 +35,7 @@ from bot.domain import Answer, Attachment, Author, History, Outcome, Part, Sessi
 from bot.errors import PlatformError, PlatformForbidden
 from bot.finding import Known, Page, Place, Question, Readable, Recaller
 from bot.ports import Desk, Handler, Journal, Reply, Watermarks
+from bot.recent import Recent
 from bot.sharing import Opened, Quote, Sharer
 from bot.sharing_words import Sentence
 from bot.taking import Taken, Wish
@@ -125,7 +125,7 @@ class SlackPlatform:
             attaching_function_token_enabled=False,
         )
         self._app.use(self._receiver)
-        self._shares: OrderedDict[str, Share] = OrderedDict()
+        self._shares: Recent[str, Share] = Recent(SHARES)
         self._opened = False
 
     async def open(self, handler: Handler, desk: Desk) -> None:
@@ -259,11 +259,10 @@ class SlackPlatform:
         return self._streaming == "native" or (self._streaming == "auto" and events.is_direct(key.channel))
 
     def _share(self, workspace: str) -> Share:
-        share = self._shares.get(workspace) or Share(self._updates_per_minute)
-        self._shares[workspace] = share
-        self._shares.move_to_end(workspace)
-        while len(self._shares) > SHARES:
-            self._shares.popitem(last=False)
+        share = self._shares.get(workspace)
+        if share is None:
+            share = Share(self._updates_per_minute)
+            self._shares.put(workspace, share)
         return share
 
     async def _ticket(self) -> str:

@@ -9,7 +9,6 @@ less than 60 s, and dropped when an event tells that they are wrong.
 import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -26,6 +25,7 @@ from adapters.slack.workspaces import Installation, Workspaces
 from bot.domain import Author, SessionKey
 from bot.errors import PlatformError
 from bot.finding import Known, Place, Readable
+from bot.recent import Recent
 
 PATIENCE_S = 8.0
 """Who asks waits no longer for Slack to say what they may read."""
@@ -109,7 +109,7 @@ class SlackShelf:
         self._clock = clock
         self._fresh = Fresh(cache, now)
         self._audiences = Audiences(self._fresh)
-        self._addresses: OrderedDict[str, str] = OrderedDict()
+        self._addresses: Recent[str, str] = Recent(ADDRESSES)
 
     async def places(self, asker: Author, at: SessionKey, known: Known) -> Readable:
         """What `asker` may read, who asks at `at`."""
@@ -170,16 +170,16 @@ class SlackShelf:
             await self._fresh.drop(_town_name(me.workspace))
 
     async def _address(self, workspace: str) -> str:
-        if workspace not in self._addresses:
+        address = self._addresses.get(workspace)
+        if address is None:
             try:
                 client = (await self._workspaces.get(workspace)).client
                 answer = await client.read("auth.test", until=self._clock() + PATIENCE_S)
             except PlatformError:
                 return ""
-            self._addresses[workspace] = str(answer.get("url") or "").rstrip("/")
-            while len(self._addresses) > ADDRESSES:
-                self._addresses.popitem(last=False)
-        return self._addresses[workspace]
+            address = str(answer.get("url") or "").rstrip("/")
+            self._addresses.put(workspace, address)
+        return address
 
     # The asker.
 

@@ -1,10 +1,10 @@
 """One mention comes as two events. The archive decides what is new; this saves asking it twice."""
 
 import asyncio
-from collections import OrderedDict
 
 from bot.domain import Receipt, Said, SessionKey
 from bot.ports import Handler
+from bot.recent import Recent
 
 REMEMBERED = 2_000
 TAKEN_UP = frozenset({Receipt.ANSWERING, Receipt.QUEUED})
@@ -20,7 +20,7 @@ class Twins:
 
     def __init__(self) -> None:
         self._under_way: dict[Key, asyncio.Future[None]] = {}
-        self._taken_up: OrderedDict[Key, None] = OrderedDict()
+        self._taken_up: Recent[Key, None] = Recent(REMEMBERED)
 
     async def hand_on(self, said: Said, handler: Handler) -> Receipt:
         """What became of the message; raises what `handler` raises."""
@@ -36,7 +36,5 @@ class Twins:
             del self._under_way[key]
             over.set_result(None)
         if receipt in TAKEN_UP:
-            self._taken_up[key] = None
-            if len(self._taken_up) > REMEMBERED:
-                self._taken_up.popitem(last=False)
+            self._taken_up.put(key, None)
         return receipt

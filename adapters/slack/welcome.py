@@ -1,7 +1,6 @@
 """What the bot says unasked: one message when it joins a channel, and its part of the agent view."""
 
 import re
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from adapters.slack.events import FLAT, is_direct
 from adapters.slack.markup import ts_of
 from adapters.slack.workspaces import Installation
 from bot.domain import Said, SessionKey
+from bot.recent import Recent
 
 GREETING = (
     "Hello! Mention me and I answer in a thread; in that thread just go on talking. "
@@ -39,7 +39,7 @@ class Welcome:
 
     def __init__(self, prompts: Sequence[tuple[str, str]] = PROMPTS) -> None:
         self._prompts = [{"title": title, "message": message} for title, message in prompts]
-        self._entitled: OrderedDict[SessionKey, None] = OrderedDict()
+        self._entitled: Recent[SessionKey, None] = Recent(REMEMBERED)
 
     async def take(self, event: Json, installation: Installation) -> None:
         """An event that is no message."""
@@ -80,9 +80,7 @@ class Welcome:
         key = said.key
         if not is_direct(key.channel) or key.thread == FLAT or not said.message.text or key in self._entitled:
             return
-        self._entitled[key] = None
-        while len(self._entitled) > REMEMBERED:
-            self._entitled.popitem(last=False)
+        self._entitled.put(key, None)
         where: dict[str, Any] = {"channel": key.channel, "ts": key.thread, "limit": 3}
         thread = await installation.client.read("conversations.replies", **where)
         earlier = [

@@ -28,6 +28,13 @@ class Recent(Generic[K, V]):
         if len(self._entries) > self._most:
             self._entries.popitem(last=False)
 
+    def __contains__(self, key: K) -> bool:
+        return key in self._entries
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+
     def drop(self, key: K) -> None:
         """Forget it."""
         self._entries.pop(key, None)
