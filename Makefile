@@ -7,13 +7,17 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
 	--generate-hashes --no-header $(if $(UPGRADE),--upgrade)
 
-.PHONY: run test check bench bench-quick bench-full format lock clean
+.PHONY: run test test-again check bench bench-quick bench-full format lock clean
 
 run: $(VENV)/.runtime
 	@$(BIN)/threadfly run
 
 test: $(VENV)/.dev
 	@$(BIN)/pytest -n auto --dist loadfile
+
+# What failed last, one by one: with nothing beside it that takes its processor or its time.
+test-again: $(VENV)/.dev
+	@$(BIN)/pytest --last-failed --last-failed-no-failures none
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check .

@@ -16,6 +16,7 @@ from bot.domain import (
     Answer,
     Author,
     Button,
+    Change,
     Deleted,
     Edited,
     Event,
@@ -26,6 +27,7 @@ from bot.domain import (
     Outcome,
     Pressed,
     Receipt,
+    Recorded,
     Reread,
     Said,
     SessionKey,
@@ -37,12 +39,15 @@ from bot.gate import Gate
 from bot.lookups import Lookups
 from bot.observing import Observer
 from bot.ports import HotContext, Platform, RecordStore, TurnStore
+from bot.recent import Recent
 from bot.runner import Runner
 from bot.taking import TakingOut, Wish
 from bot.turns import Keeper
 
 LATE = timedelta(seconds=5)
 """What reaches us so long after it was said may have been answered by people meanwhile."""
+PASSED_OVER = 1_000
+"""Threads that are nobody's business yet: the last in which something was said."""
 
 
 def utc_now() -> datetime:
@@ -84,6 +89,7 @@ class Service:
         self._observer = observer
         self._now = now
         self._platforms: Mapping[str, Platform] = {}
+        self._passed_over: Recent[SessionKey, None] = Recent(PASSED_OVER)
 
     def serve(self, platforms: Mapping[str, Platform]) -> None:
         """Answer on these platforms, by name."""
@@ -145,9 +151,10 @@ class Service:
     def _as_it_came(self, said: Said) -> Said:
         """Cleaned. With what comes late, its thread may hold more: replies that were nobody's business yet.
 
-        They are then looked for on the platform, as what was said before a first call is.
+        They are then looked for on the platform, as what was said before a first call is. So are those
+        that overtook it on their way to this process, even if they are still being looked up.
         """
-        late = said.again or self._now() - said.message.sent_at > LATE
+        late = said.again or said.key in self._passed_over or self._now() - said.message.sent_at > LATE
         return replace(said, message=clean_message(said.message), opens_thread=said.opens_thread and not late)
 
     async def _receive(self, heard: Said) -> Receipt:
@@ -167,7 +174,7 @@ class Service:
             return await self._asked_to_forget(said, command)
         change = commands.change(command, self._offer)
         claimed_at = self._keeper.now()
-        recorded = await self._records.record(said, change, command.words if command else "")
+        recorded = await self._record(said, change, command)
         news = (said.message,) if recorded.fresh and not change.fresh else ()
         if recorded.fresh:
             self._observer.archived(said.key.platform, 1)
@@ -180,6 +187,15 @@ class Service:
         if recorded.receipt is Receipt.QUEUED:
             await self._gate.wait_s(said.key, said.message.author)
         return recorded.receipt
+
+    async def _record(self, said: Said, change: Change, command: Command | None) -> Recorded:
+        """Record it; what is said in a thread of nobody's business is remembered to have been passed over."""
+        if not said.opens_thread:
+            self._passed_over.put(said.key, None)
+        recorded = await self._records.record(said, change, command.words if command else "")
+        if recorded.receipt is not Receipt.IGNORED:
+            self._passed_over.drop(said.key)
+        return recorded
 
     async def _look_up(self, said: Said, lookup: str) -> Receipt:
         """Answer who asked, alone; the thread goes on as if nothing had been said."""

@@ -70,6 +70,18 @@ async def test_what_was_said_before_a_late_mention_came_is_kept_and_answered(
     assert await scene.complete_from() == 0
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_a_reply_that_overtook_the_mention_is_kept_and_answered(scene: Scene, at_once: bool) -> None:
+    scene.now = MENTION.message.sent_at + timedelta(seconds=1)
+    if at_once:
+        await asyncio.gather(scene.hear(REPLY), scene.hear(MENTION))
+    else:
+        assert await scene.hear(REPLY) is Receipt.IGNORED
+        await scene.hear(MENTION)
+    assert scene.prompts()[-1] == ["Ann: What shall we eat?", "answer 1", "Joe: I vote for soup"]
+    assert len(scene.wall.replies(KEY)) == 2
+
+
 async def test_a_mention_in_time_asks_the_platform_nothing(scene: Scene) -> None:
     scene.wall.unreadable = AssertionError("asked")
     scene.now = MENTION.message.sent_at + timedelta(seconds=1)
