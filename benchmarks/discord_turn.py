@@ -14,12 +14,9 @@ that were spoken in until then would be read again while their turns are counted
 
 import asyncio
 import statistics
-import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from typing import Any, cast
 
 import discord
 
@@ -27,20 +24,8 @@ from adapters.discord import addresses
 from adapters.discord.platform import DiscordPlatform
 from benchmarks.crowd import Remote, crowd
 from benchmarks.measuring import Size
-from benchmarks.stage import ANSWER, UNLIMITED, open_redis
-from bot.access import Access
-from bot.bootstrap import hot_context, open_dragonfly
-from bot.core import wire_service
-from bot.domain import Chunk, Delta, Finished, ModelCard, Prompt, Usage
-from bot.gate import Gate
-from bot.observing import TurnEnd
-from bot.sections import Hot
-from bot.settings import Settings
-from bot.windows import LastReads
-from storage import schema
+from benchmarks.stage import ANSWER, wire, work
 from storage.archive.watermarks import SqlWatermarks
-from storage.database import open_database
-from storage.limits import RateLimits
 from tests.fakes.discord import TOKEN
 
 SHOWN = ("sequential_*", "at_once_*", "share_*", "cpu_*")
@@ -115,48 +100,13 @@ async def _bare(people: Remote) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _ours(people: Remote) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="threadfly-bench-")))
-        settings = Settings(data_dir=folder, hot=Hot(url=await open_redis(folder, stack)))
-        database = open_database(settings.archive_url)
-        stack.push_async_callback(database.close)
-        await schema.migrate(database)
-        archive_id = await schema.prepare(database)
-        server = await open_dragonfly(settings, stack)
-        hot = hot_context(settings, server, archive_id)
-        gate = Gate(Access(), RateLimits(server, archive_id, UNLIMITED, UNLIMITED))
-        model = cast(Any, _AtOnce())
-        core = wire_service(settings, database, hot, model, _Nobody(), LastReads(), gate)
-        platform = DiscordPlatform(TOKEN, SqlWatermarks(database), api_url=people.api_url)
-        core.service.serve({platform.name: platform})
+        wired = await wire(stack)
+        platform = DiscordPlatform(TOKEN, SqlWatermarks(wired.database), api_url=people.api_url)
+        service = wired.core.service
+        service.serve({platform.name: platform})
         stack.push_async_callback(platform.close)
-        stack.callback(asyncio.create_task(core.keeper.renewing()).cancel)
-        stack.push_async_callback(core.runner.drain, 5.0)
-        await platform.open(core.service.handle, core.service.order)
+        work(stack, wired.core)
+        await platform.open(service.handle, service.order)
         stack.push_async_callback(platform.quiet)
         await platform._catching_up.caught_up.wait()
         yield
-
-
-class _AtOnce:
-    names = ("instant",)
-
-    def card(self, name: str) -> ModelCard:  # noqa: ARG002 - the port's
-        return ModelCard("instant", context_tokens=128_000, answer_tokens=4_000, sees=False)
-
-    async def stream(self, prompt: Prompt, name: str) -> AsyncGenerator[Chunk, None]:  # noqa: ARG002 - the port's
-        yield Delta(ANSWER)
-        yield Finished(Usage(model="instant"))
-
-
-class _Nobody:
-    def turn_ended(self, end: TurnEnd) -> None:
-        """Nobody counts."""
-
-    def hot_read(self, hit: bool) -> None:
-        """Nobody counts."""
-
-    def archived(self, platform: str, count: int) -> None:
-        """Nobody counts."""
-
-    def feedback(self, platform: str, good: bool) -> None:
-        """Nobody counts."""

@@ -8,12 +8,11 @@ events, and each post comes back as one, as on Slack. Measured by turns at the f
 import asyncio
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import aiohttp
 
@@ -22,19 +21,9 @@ from adapters.slack.client import new_session, new_web_client
 from adapters.slack.events import Me
 from adapters.slack.platform import SlackPlatform
 from benchmarks.measuring import Size
-from benchmarks.stage import ANSWER, UNLIMITED, Nobody, open_redis
-from bot.access import Access
-from bot.bootstrap import hot_context, open_dragonfly
-from bot.core import wire_service
-from bot.domain import Answer, Chunk, Delta, Finished, ModelCard, Prompt, Said, Usage
-from bot.gate import Gate
-from bot.sections import Hot
-from bot.settings import Settings
-from bot.windows import LastReads
-from storage import schema
+from benchmarks.stage import ANSWER, wire, work
+from bot.domain import Answer, Said
 from storage.archive.watermarks import SqlWatermarks
-from storage.database import open_database
-from storage.limits import RateLimits
 from tests.fakes.slack.core import Log, turn_of
 from tests.fakes.slack.server import ALICE, APP_TOKEN, BOT, BOT_TOKEN, CHANNEL
 
@@ -130,44 +119,19 @@ async def bare_app(slack: Slack) -> AsyncIterator[None]:
         await handler.close_async()
 
 
-class Instant:
-    """A model that answers at once."""
-
-    names = ("instant",)
-
-    def card(self, name: str) -> ModelCard:  # noqa: ARG002  # the port's
-        """Whatever is asked for."""
-        return ModelCard("instant", context_tokens=128_000, answer_tokens=4_000, sees=False)
-
-    async def stream(self, prompt: Prompt, name: str) -> AsyncGenerator[Chunk, None]:  # noqa: ARG002  # the port's
-        """All of it in one delta."""
-        yield Delta(ANSWER)
-        yield Finished(Usage(model="instant", prompt_tokens=900, completion_tokens=20, total_tokens=920))
-
-
 @asynccontextmanager
 async def threadfly(slack: Slack) -> AsyncIterator[SlackPlatform]:
     """The bot with SQLite, the embedded Redis and a model that answers at once."""
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="threadfly-bench-")))
-        settings = Settings(data_dir=folder, hot=Hot(url=await open_redis(folder, stack)))
-        database = open_database(settings.archive_url)
-        stack.push_async_callback(database.close)
-        await schema.migrate(database)
-        archive_id = await schema.prepare(database)
-        server = await open_dragonfly(settings, stack)
-        hot = hot_context(settings, server, archive_id)
-        gate = Gate(Access(), RateLimits(server, archive_id, UNLIMITED, UNLIMITED))
-        model = cast(Any, Instant())
-        core = wire_service(settings, database, hot, model, Nobody(), LastReads(), gate)
+        wired = await wire(stack)
         tokens = {"bot_token": BOT_TOKEN, "app_token": APP_TOKEN}
-        marks = SqlWatermarks(database)
+        marks = SqlWatermarks(wired.database)
         platform = SlackPlatform(marks, **tokens, api_url=slack.api_url, catch_up=False)
-        core.service.serve({"slack": platform})
+        service = wired.core.service
+        service.serve({"slack": platform})
         stack.push_async_callback(platform.close)
-        stack.callback(asyncio.create_task(core.keeper.renewing()).cancel)
-        stack.push_async_callback(core.runner.drain, 5.0)
-        await platform.open(core.service.handle, core.service.order)
+        work(stack, wired.core)
+        await platform.open(service.handle, service.order)
         stack.push_async_callback(platform.quiet)
         await slack.connected(2)
         yield platform

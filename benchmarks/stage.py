@@ -5,15 +5,16 @@ import itertools
 import os
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 from bot.access import Access
 from bot.bootstrap import hot_context, open_dragonfly
-from bot.core import wire_service
+from bot.core import Core, wire_service
 from bot.domain import (
     Addressed,
     Answer,
@@ -43,6 +44,8 @@ from storage import schema
 from storage.database import Database, open_database
 from storage.embedded import EmbeddedServer
 from storage.limits import RateLimits
+
+H = TypeVar("H", bound=HotContext)
 
 DATABASES = ("sqlite", "postgresql")
 QUESTION = "What did we say about the release, and who wanted to look at the last open point?"
@@ -77,22 +80,47 @@ class Stage:
 async def set_up(kind: str) -> AsyncIterator[Stage]:
     """A stage on the database `kind`, with the embedded Redis, all of it in a temporary folder."""
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="threadfly-bench-")))
-        redis = await open_redis(folder, stack)
-        settings = Settings(data_dir=folder, hot=Hot(url=redis))
-        database = open_database(settings.archive_url if kind == "sqlite" else open_postgres(stack))
-        stack.push_async_callback(database.close)
-        await schema.migrate(database)
-        archive_id = await schema.prepare(database)
-        server = await open_dragonfly(settings, stack)
-        turned = _Turned(hot_context(settings, server, archive_id))
-        gate = Gate(Access(), RateLimits(server, archive_id, UNLIMITED, UNLIMITED))
-        core = wire_service(settings, database, turned, cast(Any, _Model()), Nobody(), LastReads(), gate)
-        core.service.serve({"web": cast(Platform, _Nowhere())})
-        renewing = asyncio.create_task(core.keeper.renewing())
-        stack.callback(renewing.cancel)
-        stack.push_async_callback(core.runner.drain, 5.0)
-        yield Stage(core.service, database, redis, turned)
+        wired = await wire(stack, kind, _Turned)
+        wired.core.service.serve({"web": cast(Platform, _Nowhere())})
+        work(stack, wired.core)
+        yield Stage(wired.core.service, wired.database, wired.hot_url, wired.hot)
+
+
+@dataclass(frozen=True, slots=True)
+class Wired(Generic[H]):
+    """A core without a platform."""
+
+    core: Core
+    database: Database
+    hot_url: str
+    hot: H
+
+
+async def wire(
+    stack: AsyncExitStack, kind: str = "sqlite", through: Callable[[HotContext], H] = lambda hot: hot
+) -> Wired[H]:
+    """A core on the database `kind` and the embedded Redis in a temporary folder, all ended with `stack`.
+
+    `through` makes the hot context that the core sees of the real one.
+    """
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="threadfly-bench-")))
+    redis = await open_redis(folder, stack)
+    settings = Settings(data_dir=folder, hot=Hot(url=redis))
+    database = open_database(settings.archive_url if kind == "sqlite" else open_postgres(stack))
+    stack.push_async_callback(database.close)
+    await schema.migrate(database)
+    archive_id = await schema.prepare(database)
+    server = await open_dragonfly(settings, stack)
+    hot = through(hot_context(settings, server, archive_id))
+    gate = Gate(Access(), RateLimits(server, archive_id, UNLIMITED, UNLIMITED))
+    core = wire_service(settings, database, hot, cast(Any, Instant()), Nobody(), LastReads(), gate)
+    return Wired(core, database, redis, hot)
+
+
+def work(stack: AsyncExitStack, core: Core) -> None:
+    """Let the core renew its leases, and end its turns with `stack`: before what was opened until now."""
+    stack.callback(asyncio.create_task(core.keeper.renewing()).cancel)
+    stack.push_async_callback(core.runner.drain, 5.0)
 
 
 async def open_redis(folder: Path, stack: AsyncExitStack) -> str:
@@ -159,13 +187,17 @@ def _asked_at(reply: int) -> int:
     return reply - 1
 
 
-class _Model:
+class Instant:
+    """A model that answers at once, with one delta."""
+
     names = ("instant",)
 
     def card(self, name: str) -> ModelCard:  # noqa: ARG002 - the port's
+        """Whatever is asked for."""
         return ModelCard("instant", context_tokens=128_000, answer_tokens=4_000, sees=False)
 
     async def stream(self, prompt: Prompt, name: str) -> AsyncGenerator[Chunk, None]:  # noqa: ARG002 - the port's
+        """The same answer to everything."""
         yield Delta(ANSWER)
         yield Finished(Usage(model="instant", prompt_tokens=900, completion_tokens=20, total_tokens=920))
 
