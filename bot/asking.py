@@ -29,6 +29,8 @@ MOST_ROUNDS = 3
 """How often the model may search before it has to answer; several searches at once are one time."""
 MOST_SEARCHES = 4
 """Searches of one answer that are carried out."""
+MOST_CALLS = 2 * MOST_SEARCHES
+"""Calls of one round that are answered, if only with a word that it is enough; a prompt has to hold them."""
 
 Build = Callable[[Sequence[Tool], Sequence[PromptMessage]], Prompt]
 """The prompt of a turn, with these tools, and with what was looked up so far."""
@@ -75,16 +77,17 @@ class Asking:
             prompt = build(prompt.tools if may_search else (), looked_up)
 
     async def _look_up(self, turn: Turn, prompt: Prompt, talk: "_Rounds") -> list[PromptMessage]:
-        """What the model called, and what that gave."""
+        """What the model called, and what that gave. Of a flood of calls it hears of the first alone."""
         assert self._searcher is not None
         tokens = searching.room(self._model.card(turn.settings.model).context_tokens)
-        allowed = talk.calls[: MOST_SEARCHES - talk.searches]
+        called = talk.calls[:MOST_CALLS]
+        allowed = called[: MOST_SEARCHES - talk.searches]
         talk.searches += len(allowed)
         found = await asyncio.gather(
             *(self._searcher.search(turn, call, prompt.first, tokens) for call in allowed)
         )
-        found += [searching.ENOUGH] * (len(talk.calls) - len(allowed))
-        calls = tuple(map(searching.told_again, talk.calls))
+        found += [searching.ENOUGH] * (len(called) - len(allowed))
+        calls = tuple(map(searching.told_again, called))
         answers = (
             PromptMessage(Role.TOOL, text, call=call.id, background=True)
             for call, text in zip(calls, found, strict=True)

@@ -286,6 +286,8 @@ class Turn:
     """Those of `asked` that are commands: position and words."""
     deaths: int = 0
     """How many owners ended without closing it or giving it back."""
+    stopping: bool = False
+    """Somebody asked an earlier owner to stop."""
     settings: ThreadSettings = ThreadSettings()
     """As the claim found them."""
 

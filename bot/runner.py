@@ -59,6 +59,7 @@ class Runner:
         self._platforms: Mapping[str, Platform] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._chores: set[asyncio.Task[None]] = set()
+        self._summaries: set[asyncio.Task[None]] = set()
         self._ending = asyncio.Event()
 
     def serve(self, platforms: Mapping[str, Platform], handler: Handler) -> None:
@@ -82,19 +83,18 @@ class Runner:
         task.add_done_callback(lambda _: self._keeper.let_go(held))
 
     def do_later(self, work: Coroutine[None, None, None]) -> None:
-        """Do what nobody waits for."""
-        chore = asyncio.create_task(work)
-        self._chores.add(chore)
-        chore.add_done_callback(self._chore_ended)
+        """Do what somebody is to hear of, and what nobody here waits for."""
+        self._begin(work, self._chores)
 
     def tasks(self) -> "list[asyncio.Task[None]]":
-        """What goes on now: turns, and chores that nobody waits for."""
-        return [*self._running, *self._chores]
+        """What goes on now: turns, chores and summaries."""
+        return [*self._running, *self._chores, *self._summaries]
 
-    def _chore_ended(self, chore: "asyncio.Task[None]") -> None:
-        self._chores.discard(chore)
-        if not chore.cancelled() and (error := chore.exception()):
-            log.warning("A chore failed: %s", type(error).__name__, extra={"event": "chore.failed"})
+    def _begin(self, work: Coroutine[None, None, None], kept: "set[asyncio.Task[None]]") -> None:
+        chore = asyncio.create_task(work)
+        kept.add(chore)
+        chore.add_done_callback(kept.discard)
+        chore.add_done_callback(_tell_failure)
 
     async def _run(self, held: Held, news: Sequence[Message]) -> None:
         """Run a turn, and those that waited behind it in the session, one after the other."""
@@ -229,7 +229,7 @@ class Runner:
         )
         older = composed.older
         if older and not self.closing() and self._summariser.is_due(turn, older):
-            self.do_later(self._summariser.look_after(turn, older))
+            self._begin(self._summariser.look_after(turn, older), self._summaries)
 
     async def sweep(self) -> int:
         """Take over what others left behind; how many turns."""
@@ -258,10 +258,15 @@ class Runner:
             await asyncio.sleep(SWEEP_S)
 
     async def drain(self, grace_s: float) -> None:
-        """Begin nothing more; let what runs end within `grace_s` seconds, and hand over the rest."""
+        """Begin nothing more; let what runs end within `grace_s` seconds, and hand over the rest.
+
+        What somebody is to hear was acknowledged, and comes from nobody else. Summaries are made again.
+        """
         self._ending.set()
-        if self._running:
-            await asyncio.wait(self._running, timeout=grace_s)
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + grace_s
+        while (due := self._running | self._chores) and (left_s := deadline - clock()) > 0:
+            await asyncio.wait(due, timeout=left_s)
         left = self.tasks()
         for task in left:
             task.cancel()
@@ -285,6 +290,11 @@ def _of(turn: Turn, event: str) -> dict[str, object]:
 def _rest_s(turn: Turn) -> float:
     """How long a turn rests that could not be finished: longer each time."""
     return float(min(LONGEST_WAIT_S, SWEEP_S * 2**turn.epoch))
+
+
+def _tell_failure(chore: "asyncio.Task[None]") -> None:
+    if not chore.cancelled() and (error := chore.exception()):
+        log.warning("A chore failed: %s", type(error).__name__, extra={"event": "chore.failed"})
 
 
 def _tell_bug(error: Exception, turn: Turn) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import time
 import unicodedata
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -13,8 +14,8 @@ from bot import words
 from bot.carry import Carrier
 from bot.commands import Export, Form
 from bot.domain import Author, SessionKey
-from bot.errors import PlatformError, ThreadflyError
-from bot.finding import Finder, Known, Shelf, Side, Talk
+from bot.errors import PlatformError, PlatformForbidden, ThreadflyError
+from bot.finding import Finder, Known, Place, Shelf, Side, Talk
 from bot.printed import Html, Json, Markdown, Printer
 from bot.recall import shown_at
 from bot.sheets import Entry, Piece, Scope, Sheet
@@ -28,6 +29,8 @@ PREFIX: Final = "threadfly-export"
 NAME_LENGTH = 50
 AT_ONCE = 2
 """Threads that a process hands over at the same time."""
+JUDGED_FOR_S = 30.0
+"""A right that was judged longer ago is judged anew before more is read."""
 
 log = logging.getLogger(__name__)
 
@@ -211,22 +214,39 @@ class TakingOut:
             return words.export_too_fast(wait_s)
         link = wish.export.link
         keys = await platform.linked(link, wish.at) if link else [wish.at]
-        readable = await platform.places(wish.by, wish.at, self._known)
-        places = frozenset(shown_at(readable, wish.at))
+        places = await self._places(wish)
         for key in keys:
-            first = await self._finder.excerpt(key, Side(0, 1), places, 1)
-            if first is not None and first.lines:
-                return self._taken(key, first.talk, wish.export.form)
+            if (talk := await self._talk(key, places)) is not None:
+                return self._taken(wish, key, talk)
         return words.EXPORT_NOT_LINKED if link else words.EXPORT_NO_THREAD
 
-    def _taken(self, key: SessionKey, talk: Talk, form: Form) -> Taken:
-        """The title is the one that recall shows: it tells nothing that was edited or deleted."""
+    async def _places(self, wish: Wish) -> frozenset[Place]:
+        """What its asker could read with recall, there and now."""
+        readable = await self._platforms[wish.at.platform].places(wish.by, wish.at, self._known)
+        return frozenset(shown_at(readable, wish.at))
+
+    async def _talk(self, key: SessionKey, places: frozenset[Place]) -> Talk | None:
+        first = await self._finder.excerpt(key, Side(0, 1), places, 1)
+        return first.talk if first is not None and first.lines else None
+
+    def _taken(self, wish: Wish, key: SessionKey, talk: Talk) -> Taken:
+        """The title is the one that recall shows: it tells nothing that was edited or deleted.
+
+        Handing over may have to wait, and may take long, so the right to it is judged again on the way.
+        """
 
         async def pieces() -> AsyncGenerator[Piece, None]:
+            judged: float | None = None
             async for piece in self._carrier.out(_scope(key)):
+                if judged is None or time.monotonic() - judged > JUDGED_FOR_S:
+                    if await self._talk(key, await self._places(wish)) is None:
+                        if judged is None:
+                            return
+                        raise PlatformForbidden("The right to read the thread was lost on the way.")
+                    judged = time.monotonic()
                 yield replace(piece, title=talk.title) if isinstance(piece, Sheet) else piece
 
-        return Taken(talk.title, talk.messages, form, pieces, self._turnstile)
+        return Taken(talk.title, talk.messages, wish.export.form, pieces, self._turnstile)
 
     async def hand(self, wish: Wish) -> str:
         """Take the thread and give it to who asked; what to tell them there ("": nothing)."""

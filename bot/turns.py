@@ -30,7 +30,7 @@ class Held:
     def __init__(self, turn: Turn, deadline: float, store: TurnStore, clock: Callable[[], float]) -> None:
         self.turn = turn
         self.deadline = deadline
-        self.stopped = False
+        self.stopped = turn.stopping
         self.on_stop: Callable[[], None] = lambda: None
         self._store = store
         self._clock = clock

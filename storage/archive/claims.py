@@ -65,7 +65,7 @@ _CLAIM: Final = prepared(
         stop_asked=sa.and_(turns.c.state == "running", turns.c.stop_asked),
         finished_at=None,
     )
-    .returning(turns.c.epoch, turns.c.deaths)
+    .returning(turns.c.epoch, turns.c.deaths, turns.c.stop_asked)
 )
 
 _INTEND_FIRST: Final = OnConflict(lambda insert: insert(parts).on_conflict_do_nothing()).prepared()
@@ -204,6 +204,7 @@ def claim(c: sa.Connection, session: Any, row: Any, version: int, claimant: Clai
         cut=cut,
         epoch=claimed.epoch,
         deaths=claimed.deaths,
+        stopping=claimed.stop_asked,
         version=version,
         asker=Author(row.asker_id, row.asker_name),
         commands=_commands(questions),

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from bot import searching, words
-from bot.asking import MOST_ROUNDS, MOST_SEARCHES
+from bot.asking import MOST_CALLS, MOST_ROUNDS, MOST_SEARCHES
 from bot.domain import (
     Addressed,
     Author,
@@ -237,6 +237,13 @@ async def test_many_searches_at_once_are_carried_out_in_part(world: World) -> No
     assert world.results()[MOST_SEARCHES:] == [searching.ENOUGH] * 2
     assert searching.ENOUGH not in world.results()[:MOST_SEARCHES]
     assert world.model.prompts[-1].tools == ()
+
+
+async def test_a_flood_of_calls_does_not_fill_the_prompt(world: World) -> None:
+    calls = [replace(CALL, id=f"call_{n}") for n in range(60)]
+    world.script([searches(*calls), says("So.")])
+    await world.ask(GENERAL)
+    assert len(world.results()) == MOST_CALLS
 
 
 async def test_what_is_found_takes_no_more_room_than_it_has(world: World) -> None:

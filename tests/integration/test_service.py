@@ -394,6 +394,19 @@ async def test_while_closing_nothing_is_taken_in(world: World) -> None:
         await world.service.handle(said(1))
 
 
+async def test_what_somebody_is_to_hear_is_still_told(world: World) -> None:
+    told = asyncio.Event()
+
+    async def tell() -> None:
+        await asyncio.sleep(0.05)
+        told.set()
+
+    world.process.runner.do_later(tell())
+    await world.process.runner.drain(30.0)
+    assert told.is_set()
+    assert world.process.runner.tasks() == []
+
+
 async def test_what_does_not_end_in_time_is_handed_over(world: World) -> None:
     world.model.open.clear()
     await world.service.handle(said(1))
