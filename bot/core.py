@@ -30,6 +30,7 @@ from storage.archive.carrying import Carrying
 from storage.archive.claims import Claimant
 from storage.archive.continuing import Continuations
 from storage.archive.erasures import Erasures
+from storage.archive.gestures import Gestures
 from storage.archive.lending import Lending
 from storage.archive.passing import PassedOver
 from storage.archive.records import Records
@@ -98,7 +99,7 @@ def wire_service(
     )
     taking = TakingOut(finder, finder, Carrying(database), gate.wait_s)
     passing = PassedOver(database)
-    sharing = Sharing(finder, finder, passing, Continuations(database))
+    sharing = Sharing(finder, finder, passing, Continuations(database), Gestures(database))
     forgetting = Forgetting(Erasures(database), hot, retention(settings))
     service = Service(
         gate=gate,

@@ -4,25 +4,30 @@ Both are for those who may read it, and only where everybody who reads along may
 asked of the platform anew, right before anything is posted.
 """
 
-from collections.abc import Mapping
-from contextlib import contextmanager, suppress
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from bot import sharing_words as words
 from bot.domain import NEWEST_EVER, Author, SessionKey
-from bot.errors import PlatformError, PlatformForbidden, PostGone, StoreError
+from bot.errors import PlatformError, PlatformForbidden, PlatformUnavailable, PostGone, StoreError
 from bot.finding import Excerpt, Finder, Known, Line, Passing, Place, Question, Readable, Shelf, Side
 from bot.recall import for_everybody
 from bot.recall_words import where
 from bot.recent import Recent
 from bot.sharing_words import Sentence
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 REMEMBERED = 1_000
-"""Gestures that are known to be done, so that one that comes twice posts once."""
+"""Gestures that are known to be done, so that one that comes twice costs nothing."""
+WITHIN_S = 110.0
+"""How long it may take: somebody waits."""
+TAKEN_S = 150.0
+"""Longer than that: after a crash somebody else may see to it."""
+LOOK_EVERY_S = 0.3
+"""While another process sees to the same."""
+LOOKS = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,16 @@ class Continuations(Protocol):
         """Let the session of `key` go on from what `old` holds now; False if that holds nothing."""
 
 
+class Gestures(Protocol):
+    """Who sees to what somebody did: one process at a time. Kept in SQL."""
+
+    async def take(self, gesture: str, for_s: float) -> str:
+        """What to let go of it with; "" while somebody else sees to it. It is free again after `for_s`."""
+
+    async def let_go(self, gesture: str, token: str) -> None:
+        """It is seen to, or not: whoever asks next may take it."""
+
+
 class Sharer(Protocol):
     """The door to it, for platforms."""
 
@@ -89,11 +104,19 @@ class Sharer(Protocol):
 class Sharing:
     """Implements `Sharer`."""
 
-    def __init__(self, finder: Finder, known: Known, passing: Passing, continuations: Continuations) -> None:
+    def __init__(
+        self,
+        finder: Finder,
+        known: Known,
+        passing: Passing,
+        continuations: Continuations,
+        gestures: Gestures,
+    ) -> None:
         self._finder = finder
         self._known = known
         self._passing = passing
         self._continuations = continuations
+        self._taken = gestures
         self._stages: Mapping[str, Stage] = {}
         self._gestures: Recent[str, Sentence] = Recent(REMEMBERED)
         """Those that are under way or done, with what was said of them."""
@@ -118,7 +141,7 @@ class Sharing:
         return Quote(part.lines[0], _where(part, places), link, question.by, here)
 
     async def show(self, question: Question, key: SessionKey, position: int, gesture: str) -> Sentence:
-        with self._once(gesture) as said:
+        async with self._once(gesture) as said:
             if said:
                 return said
             quote = await self.offer(question, key, position)
@@ -137,7 +160,7 @@ class Sharing:
         return words.SHOWN
 
     async def go_on(self, question: Question, key: SessionKey, gesture: str) -> Sentence:
-        with self._once(gesture) as said:
+        async with self._once(gesture) as said:
             if said:
                 return said
             told = await self._go_on(question, key, gesture)
@@ -189,11 +212,12 @@ class Sharing:
         part = await self._finder.excerpt(key, Side(position), frozenset(places), 1)
         return part if part is not None and part.lines else None
 
-    @contextmanager
-    def _once(self, gesture: str) -> "Iterator[Sentence]":
+    @asynccontextmanager
+    async def _once(self, gesture: str) -> AsyncGenerator[Sentence]:
         """What is to be said of a gesture that is done or under way; () for another, which may be refused.
 
-        What was refused may be tried again: somebody may have given the right to it meanwhile.
+        What was refused may be tried again: somebody may have given the right to it meanwhile. What
+        another process did meanwhile is done again, and finds the posts that are there.
         """
         known = self._gestures.get(gesture)
         if known is not None:
@@ -201,10 +225,32 @@ class Sharing:
             return
         self._gestures.put(gesture, words.UNDER_WAY)
         try:
-            yield ()
+            async with self._alone(gesture) as is_ours:
+                yield () if is_ours else words.UNDER_WAY
         finally:
             if self._gestures.get(gesture) is words.UNDER_WAY:
                 self._gestures.drop(gesture)
+
+    @asynccontextmanager
+    async def _alone(self, gesture: str) -> AsyncGenerator[bool]:
+        """Whether no other process sees to it, for as long as this one does. Waits a while for it to end."""
+        token = await self._taken.take(gesture, TAKEN_S)
+        for _ in range(LOOKS):
+            if token:
+                break
+            await asyncio.sleep(LOOK_EVERY_S)
+            token = await self._taken.take(gesture, TAKEN_S)
+        if not token:
+            yield False
+            return
+        try:
+            async with asyncio.timeout(WITHIN_S):
+                yield True
+        except TimeoutError as exc:
+            raise PlatformUnavailable(words.TOO_SLOW) from exc
+        finally:
+            with suppress(StoreError):  # else it is free a little later
+                await self._taken.let_go(gesture, token)
 
 
 def _where(part: Excerpt, places: Mapping[Place, str]) -> str:

@@ -37,6 +37,7 @@ CANT_POST = plainly(
 )
 SHOWN = plainly("Everybody here can see it now.")
 UNDER_WAY = plainly("I am on it.")
+TOO_SLOW = "That took too long, so I gave up on it. Please try again in a minute."
 SHOW, LEAVE, GO_ON = "Show in channel", "Leave it", "Continue here"
 """Labels of buttons."""
 SHOW_IT = "Show it to everybody"

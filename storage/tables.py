@@ -261,6 +261,15 @@ summaries = sa.Table(
     sa.UniqueConstraint("session_id", "after", name="uq_summaries_block"),
 )
 
+gestures = sa.Table(
+    "gestures",
+    metadata,
+    sa.Column("id", sa.String, primary_key=True, comment="a hash of who pressed what, where"),
+    sa.Column("token", sa.String, nullable=False, comment="of whoever sees to it"),
+    sa.Column("lease_until", sa.Double, nullable=False, comment="seconds by the database's clock"),
+)
+"""Buttons that a process is seeing to, outside of any turn. A row goes when that is done."""
+
 watermarks = sa.Table(
     "watermarks",
     metadata,

@@ -110,7 +110,7 @@ class SlackPlatform:
         heard = self._catching_up.heard
         self._shelf = SlackShelf(workspaces, cache or NoCache(), clock=clock)
         self._looking = Looking(self._session, recall, sharing, self._names, may) if recall else None
-        self._staging = Staging(workspaces)
+        self._staging = Staging(workspaces, clock=clock)
         self._receiver = Receiver(
             workspaces, self._names, self._session, Welcome(), heard, self._shelf, self._looking
         )

@@ -9,6 +9,7 @@ from adapters.web.platform import WebPlatform
 from bot.recall import Recall
 from bot.sharing import Sharing
 from storage.archive.continuing import Continuations
+from storage.archive.gestures import Gestures
 from storage.archive.passing import PassedOver
 from storage.hot import NoContext
 from storage.search.finder import SqlFinder
@@ -46,7 +47,7 @@ async def remembering(folder: Path, model: Answering | None = None) -> AsyncIter
     async with opened(f"sqlite+aiosqlite:///{folder}/archive.db") as database:
         finder = SqlFinder(database)
         recall, taker = Recall(finder, finder), taking_from(database)
-        sharing = Sharing(finder, finder, PassedOver(database), Continuations(database))
+        sharing = Sharing(finder, finder, PassedOver(database), Continuations(database), Gestures(database))
         platform = WebPlatform(folder, Marks(), recall=recall, taker=taker, sharing=sharing)
         sharing.serve({"web": platform})
         model = model or HeldModel()

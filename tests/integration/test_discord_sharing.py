@@ -13,6 +13,7 @@ from bot.domain import SessionKey
 from bot.recall import Recall
 from bot.sharing import Sharing
 from storage.archive.continuing import Continuations
+from storage.archive.gestures import Gestures
 from storage.archive.passing import PassedOver
 from storage.hot import NoContext
 from storage.search.finder import SqlFinder
@@ -54,7 +55,7 @@ async def world(tmp_path: Path) -> AsyncIterator[Stage]:
         fake.allow(ops, READS, user=fake.bot.id)
         finder = SqlFinder(database)
         recall = Recall(finder, finder)
-        sharing = Sharing(finder, finder, PassedOver(database), Continuations(database))
+        sharing = Sharing(finder, finder, PassedOver(database), Continuations(database), Gestures(database))
         platform = DiscordPlatform(
             fake.token,
             Marks(),

@@ -1,5 +1,6 @@
 """Showing something found to everybody, and going on with a conversation: who may, and what is then known."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +22,7 @@ from bot.domain import (
     Said,
     SessionKey,
 )
-from bot.errors import ArchiveUnavailable
+from bot.errors import ArchiveUnavailable, PlatformUnavailable
 from bot.finding import Place, Question
 from bot.forgetting import Forgetting, Retention
 from bot.ports import HotContext
@@ -32,6 +33,7 @@ from bot.sheets import Entry, Scope, Sheet
 from storage.archive.carrying import Carrying
 from storage.archive.continuing import Continuations
 from storage.archive.erasures import Erasures
+from storage.archive.gestures import Gestures
 from storage.archive.passing import PassedOver
 from storage.database import Database
 from storage.dragonfly import Dragonfly
@@ -75,7 +77,7 @@ class World:
         self.backgrounds = Counted(db)
         self.process = Process(db, hot or NoContext(), hall.wall, self.model, backgrounds=self.backgrounds)
         finder = SqlFinder(db)
-        self.sharing = Sharing(finder, finder, PassedOver(db), Continuations(db))
+        self.sharing = Sharing(finder, finder, PassedOver(db), Continuations(db), Gestures(db))
         self.sharing.serve({"web": hall})
         self.at = iter(range(10, MOST))
 
@@ -372,13 +374,55 @@ async def test_a_crash_between_post_and_record_posts_nothing_twice(world: World,
             raise ArchiveUnavailable("killed")
 
     finder = SqlFinder(database)
-    killed = Sharing(finder, finder, PassedOver(database), Dying(database))
+    killed = Sharing(finder, finder, PassedOver(database), Dying(database), Gestures(database))
     killed.serve({"web": world.hall})
     with pytest.raises(ArchiveUnavailable):
         await killed.go_on(Question(ANN, key(), ""), key("ops"), "g")
     assert "It goes on" in text(await world.go_on(key("ops"), key()))
     assert len(posts(world, key("general", "new"))) == 1
     assert await world.knows(await world.new()) == ["Ann: plum"]
+
+
+async def test_one_process_at_a_time_sees_to_a_gesture(database: Database) -> None:
+    one, other = Gestures(database), Gestures(database)
+    taken = await one.take("g", 60)
+    assert taken
+    assert not await other.take("g", 60)
+    assert await other.take("another", 60)
+    await one.let_go("g", taken)
+    assert await other.take("g", 60)
+
+
+async def test_a_gesture_whose_process_died_is_free_again_and_not_for_its_ghost(database: Database) -> None:
+    gestures = Gestures(database)
+    dead = await gestures.take("g", -1)
+    assert await gestures.take("g", 60)
+    await gestures.let_go("g", dead)
+    assert not await gestures.take("g", 60)
+
+
+async def test_of_many_that_ask_at_once_one_gets_a_gesture(database: Database) -> None:
+    taken = await asyncio.gather(*(Gestures(database).take("g", 60) for _ in range(20)))
+    assert len([token for token in taken if token]) == 1
+
+
+async def test_what_is_done_or_refused_is_let_go_of(world: World) -> None:
+    position = await world.say("plum", key("ops"))
+    await world.show(position, key("ops"), key(), gesture="done")
+    await world.show(position, key("nowhere"), key(), gesture="refused")
+    for gesture in ("done", "refused"):
+        assert await Gestures(world.db).take(gesture, 60)
+
+
+async def test_what_takes_too_long_is_given_up_and_free_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    position = await world.say("plum", key("ops"))
+    monkeypatch.setattr("bot.sharing.WITHIN_S", 0.0)
+    with pytest.raises(PlatformUnavailable, match="try again"):
+        await world.show(position, key("ops"), key())
+    monkeypatch.undo()
+    assert await world.show(position, key("ops"), key()) == words.SHOWN
 
 
 async def test_a_session_that_goes_on_from_nothing_reads_nothing_more(world: World) -> None:

@@ -1,6 +1,8 @@
 """What is done on Slack with something found: shown to everybody, gone on with; and the window for words."""
 
+import itertools
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +15,7 @@ from bot.domain import Addressed, Author, Message, Said, SessionKey
 from bot.recall import Recall
 from bot.sharing import Sharing
 from storage.archive.continuing import Continuations
+from storage.archive.gestures import Gestures
 from storage.archive.passing import PassedOver
 from storage.hot import NoContext
 from storage.memo import Memos
@@ -73,21 +76,36 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(f"sqlite+aiosqlite:///{tmp_path}/archive.db") as database, fake_slack() as slack:
+async def slack() -> AsyncIterator[FakeSlack]:
+    async with fake_slack() as slack:
         slack.budgets.on = False
         slack.add_channel(slack.team, Channel(PRIVATE, "plans", "group", {ALICE, BOT}))
         slack.add_channel(slack.team, Channel(OPS, "ops", "channel", {ALICE, BOB, BOT}))
+        yield slack
+
+
+@pytest.fixture
+async def world(slack: FakeSlack, tmp_path: Path) -> AsyncIterator[World]:
+    async with a_bot(slack, f"sqlite+aiosqlite:///{tmp_path}/archive.db") as world:
+        yield world
+
+
+@asynccontextmanager
+async def a_bot(slack: FakeSlack, archive: str) -> AsyncIterator[World]:
+    """One process, once it is connected."""
+    async with opened(archive) as database:
         finder = SqlFinder(database)
         recall = Recall(finder, finder)
-        sharing = Sharing(finder, finder, PassedOver(database), Continuations(database))
+        sharing = Sharing(finder, finder, PassedOver(database), Continuations(database), Gestures(database))
         platform = platform_on(slack, recall=recall, sharing=sharing, cache=Memos(None, "a"))
         model = HeldModel()
         process = Process(database, NoContext(), platform, model)
         recall.serve({"slack": platform})
         sharing.serve({"slack": platform})
+        opened_before = slack.deliveries.opened
         try:
             await platform.open(process.service.handle, process.service.order)
+            await slack.until(lambda: slack.deliveries.opened == opened_before + 2)
             yield World(slack, process, model, sharing)
             await platform.quiet()
             await process.settle()
@@ -208,6 +226,39 @@ async def test_the_same_press_after_a_restart_finds_the_thread_that_was_opened(w
     world.sharing._gestures.clear()
     assert read(await world.press(page, "go_0")) == read(first)
     assert len(world.posted()) == 1
+
+
+async def test_a_press_that_comes_again_leaves_no_second_word_behind(world: World) -> None:
+    world.slack.say("the root", channel=OPS, user=BOB, ts="1.000001", deliver=False)
+    await world.say("the cat is called Fred", OPS)
+    page = await world.ask("cat")
+    await world.press(page, "go_0")
+    world.sharing._gestures.clear()
+    await world.press(page, "go_0")
+    assert len(world.posted(OPS)) == 1
+
+
+# Two processes.
+
+
+@pytest.mark.parametrize("verb", ["show", "go_0"])
+async def test_a_press_that_two_processes_hear_of_is_seen_to_once(
+    slack: FakeSlack, archive_url: str, verb: str
+) -> None:
+    async with a_bot(slack, archive_url) as one, a_bot(slack, archive_url):
+        slack.say("the root", channel=OPS, user=BOB, ts="1.000001", deliver=False)
+        await one.say("a lion", OPS)
+        shown = await one.ask("lion")
+        if verb == "show":
+            shown = await one.press(shown, "offer_0")
+        before, alternately = len(slack.responses), itertools.cycle((0, 2))
+        slack.deliveries.pick = lambda sockets: sockets[next(alternately)]
+        for _ in range(2):
+            slack.press_alone(shown["blocks"], f"threadfly_share_{verb}")
+        await slack.until(lambda: len(slack.responses) == before + 2)
+        assert len({read(answer) for _, answer in slack.responses[before:]}) == 1
+        assert len(one.posted()) == 1
+        assert len(one.posted(OPS)) == (0 if verb == "show" else 1)
 
 
 # The window.

@@ -56,6 +56,9 @@ class Deliveries:
         self.log: list[Delivered] = []
         self.random = random.Random(seed)
         self.sockets: list[web.WebSocketResponse] = []
+        """Open connections, the oldest first."""
+        self.pick: Callable[[list[web.WebSocketResponse]], web.WebSocketResponse] = self.random.choice
+        """Which of them gets the next delivery."""
         self.opened = 0
         self._clock = clock
         self._waiting: dict[str, asyncio.Future[Json]] = {}
@@ -98,7 +101,7 @@ class Deliveries:
             return await self._post(delivered, retry)
         if not self.sockets:
             return None
-        socket = self.random.choice(self.sockets)
+        socket = self.pick(self.sockets)
         envelope_id = str(uuid4())
         envelope: Json = {
             "envelope_id": envelope_id,
