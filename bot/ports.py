@@ -174,6 +174,9 @@ class Watermarks(Protocol):
     async def watermarks(self, platform: str, workspace: str) -> Mapping[str, int]:
         """Channel to position, for every channel of the workspace that has one."""
 
+    async def workspaces(self, platform: str) -> Sequence[str]:
+        """Every workspace that has a watermark."""
+
     async def advance(self, platform: str, workspace: str, channel: str, position: int) -> None:
         """Everything up to `position` is archived. Never moves back."""
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import discord
 
-from adapters.discord.client import intents
+from adapters.discord.ears import intents
 from adapters.discord.memberships import Memberships
 from adapters.discord.places import DIRECT, Places
 from adapters.discord.rest import Payload, Rest
@@ -53,13 +53,21 @@ async def _sight(rest: Rest, workspace: str) -> Sight:
         ids = [guild["id"] for guild in await rest.call("GET", "/users/@me/guilds")]
     client = discord.Client(intents=intents(content=False))
     for guild in ids[:MOST_GUILDS]:
-        told = await _guild(rest, guild)
-        try:
-            made = discord.Guild(data=cast(Any, told), state=client._connection)
-        except (KeyError, TypeError, ValueError) as error:
-            raise PlatformUnavailable("Discord tells of a server in a way that I can't read.") from error
-        client._connection._add_guild(made)
+        client._connection._add_guild(await guild_of(rest, guild, client))
     return Sight(client, whole=len(ids) <= MOST_GUILDS)
+
+
+async def guild_of(rest: Rest, guild: str, client: discord.Client | None = None) -> discord.Guild:
+    """A guild with its roles and channels, as REST tells it.
+
+    Raises `PlatformForbidden`, `PlatformUnavailable`, `Throttled`.
+    """
+    client = client or discord.Client(intents=intents(content=False))
+    told = await _guild(rest, guild)
+    try:
+        return discord.Guild(data=cast(Any, told), state=client._connection)
+    except (KeyError, TypeError, ValueError) as error:
+        raise PlatformUnavailable("Discord tells of a server in a way that I can't read.") from error
 
 
 async def _guild(rest: Rest, guild: str) -> Payload:

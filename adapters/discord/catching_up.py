@@ -204,11 +204,8 @@ class CatchingUp:
             spot = self._places.cached(place.id, guild.id)
             if spot is None or isinstance(place, discord.CategoryChannel):
                 continue
-            if self._may_read(spot):
+            if self._places.may_read(spot):
                 yield spot, place.last_message_id or place.id
-
-    def _may_read(self, spot: Spot) -> bool:
-        return all(self._places.may(spot, right) for right in ("view_channel", "read_message_history"))
 
     async def _look_through_unseen(self, guilds: Sequence[discord.Guild]) -> bool:
         unseen, self._unseen = self._unseen, set()
@@ -230,7 +227,7 @@ class CatchingUp:
             if not isinstance(channel, discord.TextChannel | discord.ForumChannel):
                 continue
             spot = self._places.cached(channel.id, guild.id)
-            if spot is not None and self._may_read(spot):
+            if spot is not None and self._places.may_read(spot):
                 done &= await self._look_through_one(guild, channel, marks)
         return done
 

@@ -4,52 +4,30 @@ import asyncio
 import contextlib
 import logging
 import random
-import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import discord
-import discord.client
-import discord.shard
-from discord.backoff import ExponentialBackoff
-from discord.gateway import KeepAliveHandler
 
-from adapters.discord import addresses, leniency
+from adapters.discord import addresses, invite, leniency
+from adapters.discord.ears import Many, One, forgetting_others, intents, stop_hearts
+from adapters.discord.pauses import IDENTIFY_PAUSE_S, LONGEST_PAUSE_S, STEADY_S, Identifies, be_patient
 from adapters.discord.rest import Refused, Rest, TokenRefused, our_errors
-from adapters.posts import Throttled
-from bot.errors import PlatformError, PlatformForbidden, PlatformUnavailable, PostGone
+from bot.errors import PlatformForbidden, PlatformUnavailable, PostGone
 
 log = logging.getLogger(__name__)
 
-IDENTIFY_PAUSE_S = 5.0
-"""Discord's own limit for sessions that are opened one after the other; doubled while they don't last."""
-LONGEST_PAUSE_S = 900.0
-"""Before a session is opened; also before a token is tried again that was good once."""
-RECONNECT_S = 60.0
-"""Longest pause of discord.py's between two tries to connect: its own grow to 17 minutes."""
-STEADY_S = 600.0
-"""A connection that lasted so long was a good one: the next pause is short again."""
-NO_LIMIT = 1_000
-"""Identifies a day, where nobody tells how many are left."""
-RESERVE = 10
-"""Identifies of the day that are left alone: past the last one Discord resets the token."""
 FIRST_TRY_S = 30.0
 """How long opening waits for the gateway before it goes on trying in the background."""
-HEART_S = 5.0
-"""How long a thread that sends heartbeats may take to end; it sends at most one more."""
 AUTHENTICATION_FAILED = 4004
 """The close code that says that the token is no good."""
 LOCKED_OUT = "Discord refuses the bot's token: set DISCORD_TOKEN to the one of your app, and restart."
 
 OnRaw = Callable[[str], Awaitable[None]]
 OnGuilds = Callable[[Sequence[discord.Guild]], Awaitable[None]]
-
-
-def intents(*, content: bool) -> discord.Intents:
-    """What the bot listens to. No members, no presences."""
-    return discord.Intents(guilds=True, messages=True, message_content=content)
+OnCount = Callable[[frozenset[int], int, int], Awaitable[None]]
+"""Takes the ids of all guilds of a shard, the shard, and how many shards there are."""
 
 
 async def ended(task: "asyncio.Task[None]") -> None:
@@ -59,161 +37,18 @@ async def ended(task: "asyncio.Task[None]") -> None:
         await asyncio.wait({task}, timeout=1.0)
 
 
-async def stop_hearts(client: discord.Client) -> None:
-    """End the threads that send heartbeats for `client`, and their connections, while its loop still runs.
-
-    discord.py forgets those whose session was cut off before it was open, or whose socket closed first:
-    they would go on for ever, and fail once the loop is gone.
-    """
-    left = [
-        thread
-        for thread in threading.enumerate()
-        if isinstance(thread, KeepAliveHandler) and thread.ws._connection is client._connection
-    ]
-    for thread in left:
-        thread.stop()
-        with contextlib.suppress(Exception):
-            await thread.ws.close(code=1000)
-    for thread in left:
-        await asyncio.to_thread(thread.join, HEART_S)
-
-
 def _refuses_token(error: Exception) -> bool:
     if isinstance(error, discord.ConnectionClosed):
         return error.code == AUTHENTICATION_FAILED
     return isinstance(error, PlatformForbidden | TokenRefused)
 
 
-class Identifies:
-    """Sees to it that sessions are not opened in a loop: 1,000 a day, then Discord resets the token."""
-
-    def __init__(self, rest: Rest, pause_s: float = IDENTIFY_PAUSE_S) -> None:
-        self._rest = rest
-        self._pause_s = pause_s
-        self._in_a_row: dict[int, int] = {}
-        self._last: dict[int, float] = {}
-
-    async def wait(self, shard: int) -> None:
-        """Wait until the shard may identify. What is left of a wait that was cut off comes next time."""
-        now = time.monotonic()
-        last = self._last.get(shard)
-        if last is not None:
-            pause = min(LONGEST_PAUSE_S, self._pause_s * 2 ** min(20, self._in_a_row.get(shard, 0)))
-            await asyncio.sleep(last + pause * random.uniform(1.0, 1.2) - now)
-        await self._budget()
-        short = last is not None and now - last < STEADY_S
-        self._in_a_row[shard] = self._in_a_row.get(shard, 0) + 1 if short else 0
-        self._last[shard] = time.monotonic()
-
-    async def _budget(self) -> None:
-        while True:
-            try:
-                told = await self._rest.call("GET", "/gateway/bot")
-            except (PlatformError, Throttled):
-                return
-            limit = told.get("session_start_limit") or {}
-            if limit.get("remaining", NO_LIMIT) > RESERVE or limit.get("total", NO_LIMIT) <= RESERVE:
-                return
-            wait = min(LONGEST_PAUSE_S, limit.get("reset_after", 0) / 1000 or LONGEST_PAUSE_S)
-            log.error(
-                "No new Discord session until %d s from now: the day's are used up.",
-                wait,
-                extra={"event": "identify_budget"},
-            )
-            await asyncio.sleep(wait)
-
-
-class Backoff(ExponentialBackoff[bool]):
-    """discord.py's, which after an hour without a network would stay away for many minutes more."""
-
-    def delay(self) -> float:
-        return min(super().delay(), random.uniform(0.5, 1.0) * RECONNECT_S)
-
-
-def be_patient() -> None:
-    """Let every client of the process wait by `Backoff`: discord.py takes no other as an argument."""
-    for module in (discord.client, discord.shard):
-        setattr(module, ExponentialBackoff.__name__, Backoff)
-
-
-class _Ears(discord.Client):
-    """What both kinds of discord.py's client do for us; comes before them."""
-
-    supervisor: "Gateway"
-
-    async def application_info(self) -> discord.AppInfo:
-        """As discord.py's, which asks where not every server answers."""
-        rest = self.supervisor.rest
-        owner = {"id": str(rest.me)}
-        return discord.AppInfo(self._connection, leniency.application(rest.about, owner))  # type: ignore[arg-type]
-
-    async def before_identify_hook(
-        self,
-        shard_id: int | None,
-        *,
-        initial: bool = False,  # noqa: ARG002  # discord.py passes it by name
-    ) -> None:
-        await self.supervisor.identifies.wait(shard_id or 0)
-
-    def dispatch(self, event: str, /, *args: Any, **kwargs: Any) -> None:
-        """As discord.py's, but not once the client is closed: it has no loop then, and still tries."""
-        if not self.is_closed():
-            super().dispatch(event, *args, **kwargs)
-
-    async def on_socket_raw_receive(self, message: str) -> None:
-        await self.supervisor.heard(message)
-
-    async def on_connect(self) -> None:
-        self.supervisor.is_up(None)
-
-    async def on_resumed(self) -> None:
-        self.supervisor.is_up(None)
-
-    async def on_disconnect(self) -> None:
-        self.supervisor.is_down(None)
-
-    async def on_ready(self) -> None:
-        await self.supervisor.begun(self.guilds)
-
-    async def on_guild_available(self, guild: discord.Guild) -> None:
-        await self.supervisor.begun([guild])
-
-    async def on_guild_join(self, guild: discord.Guild) -> None:
-        await self.supervisor.begun([guild])
-
-    async def on_error(self, event_method: str, /, *_args: Any, **_kwargs: Any) -> None:
-        log.error(
-            "An event of Discord's could not be handled (%s).",
-            type(sys.exception()).__name__,
-            extra={"event": "not_handled", "of": event_method},
-        )
-
-
-class _One(_Ears, discord.Client):
-    """One shard: resumes after whatever happened."""
-
-
-class _Many(_Ears, discord.AutoShardedClient):
-    """Several shards in one process."""
-
-    async def on_shard_connect(self, shard_id: int) -> None:
-        self.supervisor.is_up(shard_id)
-
-    async def on_shard_resumed(self, shard_id: int) -> None:
-        self.supervisor.is_up(shard_id)
-
-    async def on_shard_disconnect(self, shard_id: int) -> None:
-        self.supervisor.is_down(shard_id)
-
-    async def on_shard_ready(self, shard_id: int) -> None:
-        await self.supervisor.begun([guild for guild in self.guilds if guild.shard_id == shard_id])
-
-
 class Gateway:
-    """Keeps a client connected until it is closed, whatever ends it.
+    """Keeps a client connected until it is closed, whatever ends it. Implements `ears.Supervisor`.
 
     `heard` gets every payload as it came. `began` is called whenever a session is new, or a guild
-    came into sight: what was said before that was not heard.
+    came into sight: what was said before that was not heard. `counted` gets every guild that the bot
+    is in, whenever that was told anew.
     """
 
     def __init__(
@@ -222,6 +57,7 @@ class Gateway:
         token: str,
         heard: OnRaw,
         began: OnGuilds,
+        counted: OnCount,
         shard_ids: Sequence[int] = (),
         shard_count: int | None = None,
         *,
@@ -231,8 +67,9 @@ class Gateway:
     ) -> None:
         self.rest = rest
         self._token = token
-        self.heard = heard
-        self.begun = began
+        self._heard = heard
+        self._began = began
+        self._counted = counted
         self._shard_ids = tuple(shard_ids)
         self._shard_count = shard_count
         self._heartbeat_timeout_s = heartbeat_timeout_s
@@ -275,8 +112,16 @@ class Gateway:
             return ""
         return f"Discord: {self._trouble}"
 
+    async def took(self, raw: str) -> None:
+        """As `ears.Supervisor`."""
+        await self._heard(raw)
+
+    async def began(self, guilds: Sequence[discord.Guild]) -> None:
+        """As `ears.Supervisor`."""
+        await self._began(guilds)
+
     def is_up(self, shard: int | None) -> None:
-        """A shard is connected; None: the only one (with several, each is told by its number)."""
+        """As `ears.Supervisor`."""
         if shard is None and len(self._wanted) > 1:
             return
         self._up.add(self._wanted[0] if shard is None else shard)
@@ -284,11 +129,28 @@ class Gateway:
             self._connected.set()
 
     def is_down(self, shard: int | None) -> None:
-        """A shard lost its connection."""
+        """As `ears.Supervisor`."""
         if shard is None and len(self._wanted) > 1:
             return
         self._trouble = "the connection is being mended"
         self._up.discard(self._wanted[0] if shard is None else shard)
+
+    async def counted(self, shard: int | None, guilds: Sequence[discord.Guild]) -> None:
+        """As `ears.Supervisor`."""
+        if shard is None and len(self._wanted) > 1:
+            return
+        count = (self.client and self.client.shard_count) or 1
+        one = self._wanted[0] if shard is None else shard
+        if count == 1 and not guilds:
+            self._say_how_to_begin()
+        await self._counted(frozenset(guild.id for guild in guilds), one, count)
+
+    def _say_how_to_begin(self) -> None:
+        log.warning(
+            "The bot is in no Discord server yet. Open this to invite it: %s",
+            invite.url(str(self.rest.application)),
+            extra={"event": "no_guild"},
+        )
 
     def hears(self, guild: int) -> bool:
         """What changes in the guild is heard now."""
@@ -317,8 +179,9 @@ class Gateway:
             except discord.PrivilegedIntentsRequired:
                 self.content = False
                 log.warning(
-                    "Discord refuses the message content intent: only mentions and direct messages can "
-                    "be read. Switch it on at https://discord.com/developers/applications, page Bot.",
+                    "Discord refuses the message content intent: only mentions and direct messages can be "
+                    "read. Switch it on at %s, page Bot, and restart.",
+                    invite.PORTAL,
                     extra={"event": "no_message_content"},
                 )
                 continue
@@ -395,7 +258,10 @@ class Gateway:
         be_patient()
         discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody misses a voice
         one, many = len(ids) == 1, list(ids)
-        client = _One(shard_id=ids[0], **options) if one else _Many(shard_ids=many, **options)
+        client = One(shard_id=ids[0], **options) if one else Many(shard_ids=many, **options)
         client.supervisor = self
-        leniency.parse_leniently(client._connection.parsers)
+        parsers = client._connection.parsers
+        leniency.parse_leniently(parsers)
+        if not one:
+            parsers["READY"] = forgetting_others(client, parsers["READY"])
         return client

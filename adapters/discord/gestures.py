@@ -8,10 +8,10 @@ from typing import Any
 
 from adapters.discord import buttons, commands, events, hooks
 from adapters.discord.places import FORUM, MEDIA, Places, Spot
-from adapters.discord.posts import NO_PINGS
 from adapters.discord.recall import Recalls
 from adapters.discord.receiving import Receiver
 from adapters.discord.rest import ALREADY_ANSWERED, Refused, Rest
+from adapters.discord.sending import NO_PINGS
 from adapters.discord.taking import Takings
 from adapters.posts import Throttled
 from adapters.splitting import split

@@ -39,7 +39,7 @@ class Past:
         spot = await self._places.spot(self._places.room_of(int(key.thread)), guild)
         if spot is None:
             return await self._without_thread(key, guild, position)
-        if not spot.direct and not self._places.may(spot, "read_message_history"):
+        if not self._places.may_read(spot):
             raise PlatformForbidden("The bot has no right to read what was said there before.")
         found: list[Message] = []
         whole = True

@@ -3,9 +3,9 @@
 import logging
 
 from adapters.discord import events
-from adapters.discord.places import Places, Spot, spot_of
-from adapters.discord.posts import NO_PINGS
+from adapters.discord.places import GROUP, Places, Spot, spot_of
 from adapters.discord.rest import ALREADY_ANSWERED, Payload, Refused, Rest
+from adapters.discord.sending import NO_PINGS
 from adapters.posts import Throttled
 from bot.domain import Author
 from bot.errors import PlatformError
@@ -73,15 +73,18 @@ class Hook:
 
 
 async def spot(places: Places, payload: Payload) -> Spot | None:
-    """Where an interaction was made. Raises `PlatformUnavailable`."""
+    """Where an interaction was made; None where the bot can't talk. Raises `PlatformUnavailable`."""
     guild = int(payload["guild_id"]) if payload.get("guild_id") else None
-    known = places.cached(int(payload["channel_id"]), guild) if guild else None
-    if known is not None:
-        return known
     channel = payload.get("channel") or {}
+    place = int(payload.get("channel_id") or channel.get("id") or 0)
+    known = places.cached(place, guild) if guild else None
+    if known is not None or not place:
+        return known
+    if channel.get("type") == GROUP:
+        return None
     if "type" in channel:
-        return spot_of({**channel, "guild_id": payload.get("guild_id")})
-    return await places.spot(int(payload["channel_id"]), guild)
+        return spot_of({**channel, "id": place, "guild_id": payload.get("guild_id")})
+    return await places.spot(place, guild)
 
 
 def person(payload: Payload) -> Author:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import discord
 import yarl
 
+PORTAL = "https://discord.com/developers/applications"
+"""Where apps are made and set up."""
 SCOPES = ("bot", "applications.commands")
 RIGHTS: Mapping[str, str] = {
     "view_channel": "to hear what is said where it is called",

@@ -5,17 +5,18 @@ exactly `application/json`. Discord itself has cut fields before, and proxies an
 Everything here works on what discord.py looks up at run time, as `addresses.py` does: for the whole process.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 import discord
 import discord.client
 import discord.http
 import discord.shard
-from discord.gateway import DiscordWebSocket
+from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ RETRY_S = 1.0
 """Where a 429 does not say how long."""
 SESSION = ("READY", "RESUMED")
 """Without these there is no session: failing at them must end the connection."""
+SESSION_S = 60.0
+"""How long a gateway may take for one of these. One that never answers would never be asked again."""
 
 USER: Payload = {"username": "", "discriminator": "0", "avatar": None}
 MEMBER: Payload = {"roles": [], "flags": 0}
@@ -49,7 +52,43 @@ APPLICATION: Payload = {
 
 
 class Socket(DiscordWebSocket):
-    """A gateway connection whose READY may lack where to resume, and whose RESUMED may carry nothing."""
+    """A gateway connection whose READY may lack where to resume, and whose RESUMED may carry nothing.
+
+    Where neither comes, the connection ends, and another one begins a session.
+    """
+
+    _due: float | None = None
+    """By the loop's clock: until when an answer is waited for."""
+
+    async def identify(self) -> None:
+        await super().identify()
+        self._wait_for_session()
+
+    async def resume(self) -> None:
+        await super().resume()
+        self._wait_for_session()
+
+    def _wait_for_session(self) -> None:
+        self._due = asyncio.get_running_loop().time() + SESSION_S
+
+    async def poll_event(self) -> None:
+        if self._due is None:
+            return await super().poll_event()
+        try:
+            async with asyncio.timeout_at(self._due) as waiting:
+                await super().poll_event()
+        except TimeoutError:
+            if not waiting.expired():
+                raise
+            await self._give_up()
+
+    async def _give_up(self) -> NoReturn:
+        """As after an invalid session."""
+        log.warning("The gateway does not answer; a new session is opened.", extra={"event": "no_session"})
+        self.sequence = self.session_id = None
+        self.gateway = self.DEFAULT_GATEWAY
+        await self.close(code=1000)
+        raise ReconnectWebSocket(self.shard_id, resume=False)
 
     async def received_message(self, msg: Any, /) -> None:
         if type(msg) is bytes:
@@ -62,6 +101,7 @@ class Socket(DiscordWebSocket):
         message = json.loads(text)
         if message.get("t") not in SESSION:
             return text
+        self._due = None
         data = message["d"] = message.get("d") or {}
         if message["t"] == "READY":
             message.setdefault("s", None)

@@ -20,10 +20,16 @@ PLATFORM = "discord"
 DIRECT = "dm"
 """The workspace of direct messages."""
 
-TEXT, DM, VOICE, ANNOUNCEMENT, STAGE, FORUM, MEDIA = 0, 1, 2, 5, 13, 15, 16
+TEXT, DM, VOICE, GROUP, ANNOUNCEMENT, STAGE, FORUM, MEDIA = 0, 1, 2, 3, 5, 13, 15, 16
 PUBLIC_THREAD, PRIVATE_THREAD = 11, 12
 THREADS = (10, PUBLIC_THREAD, PRIVATE_THREAD)
-"""Channel types: threads of announcements, public and private ones."""
+"""Channel types: threads of announcements, public and private ones.
+
+`GROUP` is a direct message of several people: Discord lets no bot in, and what somebody may read alone
+has no place there.
+"""
+VOICED = (VOICE, STAGE)
+"""Channels that hold a chat beside the talk."""
 CAN_HAVE_THREADS = (TEXT, ANNOUNCEMENT)
 """Where a thread can be opened from a message."""
 
@@ -131,7 +137,7 @@ class Places:
     async def spot(self, channel: int, guild: int | None) -> Spot | None:
         """The place; None if it is gone, or hidden from the bot. Raises `PlatformUnavailable`."""
         if guild is None:
-            return Spot(channel, DM)
+            return None if self._is_group(channel) else Spot(channel, DM)
         if found := self.cached(channel, guild):
             return found
         async with self._asking.setdefault(channel, asyncio.Lock()):
@@ -139,6 +145,10 @@ class Places:
                 return self.cached(channel, guild) or await self._ask(channel, guild)
             finally:
                 self._asking.pop(channel, None)
+
+    def _is_group(self, channel: int) -> bool:
+        client = self._client()
+        return client is not None and isinstance(client.get_channel(channel), discord.GroupChannel)
 
     async def _ask(self, channel: int, guild: int) -> Spot | None:
         try:
@@ -230,6 +240,17 @@ class Places:
             return bool(getattr(found.permissions_for(guild.me), right))
         except discord.ClientException:  # a thread whose channel is hidden from us
             return True
+
+    def may_read(self, spot: Spot) -> bool:
+        """The bot may read what was said there before. In voice channels that takes the right to connect."""
+        rights = ("view_channel", "read_message_history", *(("connect",) if spot.kind in VOICED else ()))
+        return spot.direct or all(self.may(spot, right) for right in rights)
+
+    def takes_part(self, spot: Spot) -> bool:
+        """The bot is a member of the thread: it was called there, or has written there."""
+        guild = self.guild(spot.guild)
+        thread = guild.get_thread(spot.id) if guild is not None else None
+        return thread is not None and thread.me is not None
 
     def may_answer(self, spot: Spot) -> bool:
         """What the bot says would be taken there, or in a thread below."""

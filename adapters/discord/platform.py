@@ -12,18 +12,22 @@ import yarl
 from adapters.cache import Cache, NoCache
 from adapters.discord import addresses, commands
 from adapters.discord.catching_up import EVERY_S, CatchingUp
-from adapters.discord.client import IDENTIFY_PAUSE_S, Gateway, ended
+from adapters.discord.client import Gateway, ended
+from adapters.discord.departures import Departures
 from adapters.discord.files import Files
 from adapters.discord.gestures import Gestures
 from adapters.discord.history import Past
 from adapters.discord.memberships import Memberships
+from adapters.discord.notices import Notices
+from adapters.discord.pauses import IDENTIFY_PAUSE_S
 from adapters.discord.people import People
 from adapters.discord.places import PLATFORM, Places, Spot
-from adapters.discord.posts import DiscordPosts, Rooms
+from adapters.discord.posts import DiscordPosts
 from adapters.discord.recall import May, Recalls
 from adapters.discord.receiving import Receiver
 from adapters.discord.rereading import Rereading
 from adapters.discord.rest import Payload, Refused, Rest
+from adapters.discord.rooms import Rooms
 from adapters.discord.shelf import DiscordShelf
 from adapters.discord.staging import Staging
 from adapters.discord.taking import Takings
@@ -89,11 +93,13 @@ class DiscordPlatform:
         self._connecting: asyncio.Task[None] | None = None
         url = yarl.URL(api_url)
         self._rest = Rest(token, api_url)
+        self._departures = Departures(watermarks, self._pass_on)
         self._gateway = Gateway(
             self._rest,
             token,
             self._heard,
             self._begun,
+            self._departures.counted,
             shard_ids,
             shard_count,
             identify_pause_s=identify_pause_s,
@@ -102,7 +108,8 @@ class DiscordPlatform:
         )
         self._places = Places(self._rest, lambda: self._gateway.client)
         self._people = People(self._rest)
-        self._rooms = Rooms(self._rest, self._places, watermarks)
+        notices = Notices(self._rest, watermarks)
+        self._rooms = Rooms(self._rest, self._places, notices)
         self._teller = Teller(self._rest, cache or NoCache())
         self._files = Files(self._rest, "" if url.host == DISCORDS_OWN else url.authority)
         self._memberships = Memberships(self._rest)
@@ -125,6 +132,9 @@ class DiscordPlatform:
             self._catching_up.met,
             self._gestures.take,
             self._catching_up.request,
+            self._departures.left,
+            notices,
+            lambda: self._gateway.content,
             frozenset(allowed_bots),
             answer_within,
         )

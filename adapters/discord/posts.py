@@ -1,218 +1,27 @@
-"""The posts of one reply on Discord, and the thread that they go to."""
+"""The posts of one reply on Discord."""
 
 import asyncio
 import logging
-import re
-import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from adapters.discord import buttons, events, found
-from adapters.discord.places import CAN_HAVE_THREADS, DIRECT, PLATFORM, Places, Spot
-from adapters.discord.rest import (
-    INVALID_BODY,
-    THREAD_ARCHIVED,
-    THREAD_EXISTS,
-    TITLE_BLOCKED,
-    UNKNOWN_CHANNEL,
-    Missing,
-    Refused,
-    Rest,
-)
+from adapters.discord.notices import TEXTS
+from adapters.discord.places import Places
+from adapters.discord.rest import THREAD_ARCHIVED, UNKNOWN_CHANNEL, Missing, Payload, Refused, Rest
+from adapters.discord.rooms import Room, Rooms
+from adapters.discord.sending import LENGTH, MESSAGE, MESSAGES, NO_PINGS, nonce
 from adapters.posts import Limits, Showing, Throttled, Work
 from bot.domain import Turn
-from bot.errors import MayNotAnswer, PlatformError, PlatformForbidden, PostGone, StoreError
-from bot.ports import Watermarks
-from bot.recent import Recent
+from bot.errors import PlatformError, PlatformForbidden, PostGone
 
 log = logging.getLogger(__name__)
 
-Payload = dict[str, Any]
-
-LENGTH = 2_000
-"""Characters of a post. Discord counts code points, as Python does (discord-api-docs issue 1315)."""
-THREAD_NAME = 100
-"""Characters of a thread's name."""
-NONCE = 25
-"""Characters of a nonce."""
 PAGE = 100
-NAMED_AFTER = 500
-"""Characters of a question among which its thread's name is looked for."""
-UNNAMED = "Conversation"
-"""A thread's name where the question gives none that Discord takes."""
-NO_PINGS: Payload = {"parse": [], "replied_user": False}
-"""`allowed_mentions` of everything that we send: nobody is pinged."""
-MAY_NOT_ANSWER = (
-    "I can't answer you in #{place}: it is locked, or I lack the right to write there. "
-    "Somebody who manages the server can change that; or write to me here."
-)
-TOLD_MARK = ":no_threads"
-"""Behind a channel's id, among its watermarks: the notice that stands there already."""
-NO_THREADS = (
-    "-# I may not open threads in this channel, so I answer by reply: reply to my message to go on. "
-    "Somebody who manages the server can give me the right to create public threads."
-)
 DIRECT_CLOSED = (
     "-# I can't write to you directly, so I can't show you what I found. Type `/recall` instead: "
     "only you see its answer."
 )
-MESSAGES = "/channels/{channel_id}/messages"
-MESSAGE = "/channels/{channel_id}/messages/{message_id}"
-
-_MENTION = re.compile(r"@(everyone|here)\b|<[@#][!&]?\d+>")
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-
-
-def base36(number: int) -> str:
-    """`number` in few characters."""
-    digits = ""
-    while number:
-        number, rest = divmod(number, 36)
-        digits = _DIGITS[rest] + digits
-    return digits or "0"
-
-
-def nonce(asked: int, number: int, again: int = 0) -> str:
-    """The name under which Discord takes a part once; `again` counts parts that were made anew."""
-    return f"{base36(asked)}-{number}" + (f"-{again}" if again else "")
-
-
-def thread_name(question: str) -> str:
-    """A thread's name out of what was asked: its first line, cut at a word. It mentions nobody."""
-    lines = (" ".join(_plain(line).split()).strip("#>*_`~- ") for line in question.splitlines())
-    line = next((line for line in lines if any(map(_shows, line))), UNNAMED)
-    if len(line) <= THREAD_NAME:
-        return line
-    cut = line[: THREAD_NAME - 1]
-    return (cut.rsplit(" ", 1)[0] if " " in cut[THREAD_NAME // 2 :] else cut) + "…"
-
-
-def _plain(line: str) -> str:
-    return "".join(c for c in _MENTION.sub(r"\1", line) if unicodedata.category(c) not in ("Cc", "Cs"))
-
-
-def _shows(character: str) -> bool:
-    return unicodedata.category(character)[0] in "LNPS"
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """Where a reply's posts go."""
-
-    channel: int
-    answers: int | None = None
-    """The message that every post replies to, where there is no thread."""
-
-
-class Rooms:
-    """Finds and opens the rooms of replies."""
-
-    def __init__(self, rest: Rest, places: Places, watermarks: Watermarks) -> None:
-        self._rest = rest
-        self._places = places
-        self._watermarks = watermarks
-        self._questions: Recent[int, str] = Recent(1_000)
-        self._told: Recent[int, str] = Recent(1_000)
-
-    def check(self, turn: Turn) -> None:
-        """Raise `MayNotAnswer` where it is known that nothing that we say would be taken."""
-        key = turn.key
-        if key.workspace == DIRECT:
-            return
-        thread = self._places.room_of(int(key.thread))
-        spot = self._places.cached(thread, int(key.workspace))
-        spot = spot or self._places.cached(int(key.channel), int(key.workspace))
-        if spot is not None and not self._places.may_answer(spot):
-            raise MayNotAnswer(MAY_NOT_ANSWER.format(place=spot.name or "this channel"))
-
-    def asked(self, message: int, question: str) -> None:
-        """Remember what a thread would be named after."""
-        self._questions.put(message, question[:NAMED_AFTER])
-
-    async def find(self, turn: Turn) -> Room | None:
-        """The room that is there already; None if its thread is still to be opened."""
-        key, thread = turn.key, int(turn.key.thread)
-        if key.thread == key.channel:
-            return Room(thread)
-        room = self._places.room_of(thread)
-        if room != thread or self._places.cached(thread, int(key.workspace)):
-            return Room(room)
-        if thread in turn.asked:
-            return None
-        by_reply = self._places.thread_of(turn.asked[-1]) == key.thread
-        if not by_reply and await self._places.spot(thread, int(key.workspace)):
-            return Room(thread)
-        return Room(int(key.channel), turn.asked[-1])
-
-    async def look(self, turn: Turn) -> Room:
-        """As `find`, for a reply that somebody else may have begun."""
-        thread = int(turn.key.thread)
-        room = await self.find(turn)
-        if room is not None:
-            return room
-        if await self._places.spot(thread, int(turn.key.workspace)):
-            return Room(thread)
-        return Room(int(turn.key.channel), turn.asked[-1])
-
-    async def open(self, turn: Turn) -> Room:
-        """Open the thread that belongs to what was asked; where that can't be, answer by reply."""
-        channel, thread = int(turn.key.channel), int(turn.key.thread)
-        spot = await self._places.spot(channel, int(turn.key.workspace))
-        by_reply = Room(channel, turn.asked[-1])
-        if spot is None or not self._places.may_open_threads(spot):
-            await self._say_so(spot)
-            return by_reply
-        try:
-            return Room(await self._start(spot, thread, await self._name(channel, thread)))
-        except Refused as refused:
-            if refused.code != THREAD_EXISTS:
-                log.warning("no thread can be opened", extra={"event": "no_thread", "code": refused.code})
-                await self._say_so(spot)
-                return by_reply
-        except PostGone:
-            return by_reply
-        return Room(thread)
-
-    async def _start(self, spot: Spot, message: int, name: str) -> int:
-        """The thread's id, which is the message's."""
-        path = f"{MESSAGE}/threads"
-        ids: dict[str, Any] = {"channel_id": spot.id, "message_id": message}
-        try:
-            thread = await self._rest.call("POST", path, body={"name": name}, **ids)
-        except Refused as refused:
-            if refused.code not in (INVALID_BODY, TITLE_BLOCKED) or name == UNNAMED:
-                raise
-            thread = await self._rest.call("POST", path, body={"name": UNNAMED}, **ids)
-        self._places.opened(message, int(thread["id"]))
-        self._places.hold(message, spot.guild or 0)
-        return self._places.learn(thread, spot.guild or 0).id
-
-    async def _name(self, channel: int, message: int) -> str:
-        if known := self._questions.get(message):
-            return thread_name(known)
-        question = await self._rest.call("GET", MESSAGE, channel_id=channel, message_id=message)
-        bot = self._places.bot(None)
-        return thread_name(events.text(question, bot, events.Names()))
-
-    async def _say_so(self, spot: Spot | None) -> None:
-        """Tell the channel, once and for all, why the answer is not in a thread.
-
-        The archive knows where it was told; the nonce brings two processes together that tell it at once.
-        """
-        if spot is None or spot.kind not in CAN_HAVE_THREADS or self._told.get(spot.id):
-            return
-        self._told.put(spot.id, "told")
-        workspace, mark = str(spot.guild), f"{spot.id}{TOLD_MARK}"
-        try:
-            if mark in await self._watermarks.watermarks(PLATFORM, workspace):
-                return
-            notice = {"content": NO_THREADS, "allowed_mentions": NO_PINGS}
-            body = {**notice, "nonce": f"told-{base36(spot.id)}", "enforce_nonce": True}
-            post = await self._rest.call("POST", MESSAGES, body=body, channel_id=spot.id)
-            await self._watermarks.advance(PLATFORM, workspace, mark, int(post["id"]))
-        except (PlatformError, StoreError, Throttled):
-            log.info("could not say why there is no thread", extra={"event": "no_thread_untold"})
 
 
 class DiscordPosts:
@@ -319,7 +128,7 @@ class DiscordPosts:
     def _is_ours(self, post: Payload, room: Room) -> bool:
         if events.author_id(post) != self._rest.me or not events.is_told(post):
             return False
-        if post.get("content") in (NO_THREADS, DIRECT_CLOSED) or found.is_page(post) or found.is_aside(post):
+        if post.get("content") in (*TEXTS, DIRECT_CLOSED) or found.is_page(post) or found.is_aside(post):
             return False
         reference = (post.get("message_reference") or {}).get("message_id")
         if room.answers is not None and str(room.answers) != reference:

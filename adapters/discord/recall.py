@@ -12,8 +12,9 @@ from adapters.discord.found import Press, Verb
 from adapters.discord.hooks import SUPPRESS_EMBEDS, Hook
 from adapters.discord.memberships import Memberships
 from adapters.discord.places import Places, Spot
-from adapters.discord.posts import DIRECT_CLOSED, MESSAGES, NO_PINGS
+from adapters.discord.posts import DIRECT_CLOSED
 from adapters.discord.rest import Payload, Rest
+from adapters.discord.sending import MESSAGES, NO_PINGS
 from adapters.discord.shelf import DiscordShelf
 from adapters.posts import Throttled
 from bot.domain import Author, SessionKey

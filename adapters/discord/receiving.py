@@ -9,12 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adapters.discord import events
+from adapters.discord.notices import UNREAD, Notices
 from adapters.discord.people import People
-from adapters.discord.places import PLATFORM, Places, Spot, spot_of
-from adapters.discord.posts import Rooms
+from adapters.discord.places import GROUP, Places, Spot, spot_of
+from adapters.discord.rooms import Rooms
 from adapters.discord.telling import Teller
 from adapters.posts import Throttled
-from bot.domain import Addressed, Deleted, Edited, Event, Gone, Left, Receipt, Said, Speaker
+from bot.domain import Addressed, Deleted, Edited, Event, Gone, Receipt, Said, Speaker
 from bot.errors import PlatformError, PlatformUnavailable, StoreError
 from bot.ports import Handler
 from bot.recent import Recent
@@ -51,16 +52,25 @@ class Receiver:
         met: Callable[[int, int], Awaitable[None]],
         pressed: Callable[[Payload], Awaitable[None]],
         missed: Callable[[], None],
+        departed: Callable[[int], Awaitable[None]],
+        notices: Notices,
+        reads_content: Callable[[], bool],
         allowed_bots: frozenset[str] = frozenset(),
         answer_within: timedelta = timedelta(minutes=15),
     ) -> None:
-        """`met` is told of direct messages, `pressed` of interactions, `missed` of what could not be kept."""
+        """`met` is told of direct messages, `pressed` of interactions, `missed` of what could not be kept.
+
+        `departed` is told of guilds that are no more, or that the bot was taken out of.
+        """
         self._places = places
         self._people = people
         self._rooms = rooms
         self._teller = teller
         self._met = met
         self._missed = missed
+        self._departed = departed
+        self._notices = notices
+        self._reads_content = reads_content
         self._allowed_bots = allowed_bots
         self._answer_within = answer_within
         self._handler: Handler | None = None
@@ -178,18 +188,30 @@ class Receiver:
             return str(spot.id), False
         return await self._places.conversation(spot, payload)
 
+    async def _spot(self, payload: Payload, guild: int | None) -> Spot | None:
+        if payload.get("channel_type") == GROUP:
+            return None
+        return await self._places.spot(int(payload["channel_id"]), guild)
+
     async def _created(self, payload: Payload) -> None:
         guild = self._places.home(payload)
         if not self._counts(payload, self._places.bot(guild)):
             return
         if guild is not None:
             self._people.met(guild, payload)
-        spot = await self._places.spot(int(payload["channel_id"]), guild)
+        spot = await self._spot(payload, guild)
         if spot is None:
             return
         if spot.direct:
             await self._met(spot.id, int(payload["id"]))
-        await self.take(payload, spot)
+        receipt = await self.take(payload, spot)
+        if receipt is Receipt.IGNORED and self._is_hidden(payload, spot):
+            await self._notices.once(spot, UNREAD)
+
+    def _is_hidden(self, payload: Payload, spot: Spot) -> bool:
+        """Somebody goes on in one of our threads, and without the message content intent we can't read it."""
+        hidden = not (self._reads_content() or payload.get("content") or payload.get("attachments"))
+        return hidden and spot.in_thread and self._places.takes_part(spot)
 
     async def _updated(self, payload: Payload) -> None:
         """An edit, unless nothing that a person wrote has changed: links that unfurl, pins."""
@@ -202,7 +224,7 @@ class Receiver:
             payload = {**found, "guild_id": payload.get("guild_id")}
         guild = self._places.home(payload)
         bot = self._places.bot(guild)
-        spot = await self._places.spot(int(payload["channel_id"]), guild)
+        spot = await self._spot(payload, guild)
         if spot is None or self._handler is None or not self._counts(payload, bot):
             return
         addressed = events.addressed(payload, bot, direct=spot.direct, in_thread=spot.in_thread)
@@ -217,7 +239,7 @@ class Receiver:
     async def _deleted(self, payload: Payload) -> None:
         """One message, or many at once."""
         guild = self._places.home(payload)
-        spot = await self._places.spot(int(payload["channel_id"]), guild)
+        spot = await self._spot(payload, guild)
         if spot is None:
             return
         for message in payload.get("ids") or [payload["id"]]:
@@ -238,14 +260,7 @@ class Receiver:
         """The bot was taken out of a guild, or the guild is no more; during an outage it is neither."""
         if payload.get("unavailable") or self._handler is None:
             return
-        workspace = str(payload["id"])
-        log.warning(
-            "The bot is no longer in a server. What was said there is kept, and shown to nobody; "
-            "`threadfly forget --workspace discord:%s` takes it away.",
-            workspace,
-            extra={"event": "guild_left", "workspace": workspace},
-        )
-        await self._handler(Left(PLATFORM, workspace))
+        await self._departed(int(payload["id"]))
 
 
 def _is_whole(payload: Payload) -> bool:

@@ -102,7 +102,7 @@ class Rereading:
         if spot is None:
             await self._tell(Gone(PLATFORM, str(guild), channel, None))
             return
-        if not self._may_read(spot):
+        if not self._places.may_read(spot):
             return
         by_reply = [thread for thread in threads if not await self._thread(spot, thread, thread in marks)]
         if by_reply:
@@ -148,9 +148,6 @@ class Rereading:
         ids = [int(payload["id"]) for payload in page]
         after = 0 if len(page) < SURELY_WHOLE else min(ids) - 1
         return Stretch(page, after, max([*ids, _surely_told(asked_at)]))
-
-    def _may_read(self, spot: Spot) -> bool:
-        return all(self._places.may(spot, right) for right in ("view_channel", "read_message_history"))
 
     async def _pass_on(self, spot: Spot, thread: int | str, stretch: Stretch) -> None:
         if not stretch.payloads:

@@ -66,6 +66,9 @@ API_LOGGERS = ("client", "gateway", "http", "shard", "state", "webhook.async_")
 """Those of discord.py's loggers that would quote what people said."""
 
 
+WRONG = "Discord refuses the bot's token: set DISCORD_TOKEN to the one of your app."
+
+
 class Refused(PlatformForbidden):
     """Discord says no, and would again. `code` is Discord's own."""
 
@@ -120,7 +123,7 @@ def our_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except discord.LoginFailure as error:
-        raise Refused("Discord refuses the bot's token: set DISCORD_TOKEN to the one of your app.") from error
+        raise Refused(WRONG) from error
     except discord.RateLimited as error:
         raise Throttled(error.retry_after) from error
     except discord.NotFound as error:
@@ -183,7 +186,7 @@ class Rest:
         )
         try:
             with our_errors("logging in"):
-                user = await http.static_login(self._token.strip())
+                user = await http.static_login(_token(self._token))
         except BaseException:
             await http.close()
             raise
@@ -265,6 +268,14 @@ class Rest:
                     raise
             await asyncio.sleep(PAUSE_S * 2 ** (attempt - 1))
         raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _token(given: str) -> str:
+    """The token, if it can be sent at all: a half or a double paste may hold line breaks."""
+    token = given.strip()
+    if not (token.isascii() and token.isprintable()):
+        raise Refused(WRONG)
+    return token
 
 
 def _form(body: Any, file: tuple[str, bytes]) -> list[Payload]:

@@ -9,8 +9,9 @@ from typing import Any
 from adapters.discord import found
 from adapters.discord.hooks import SUPPRESS_EMBEDS
 from adapters.discord.places import DIRECT, FORUM, MEDIA, PLATFORM, Places
-from adapters.discord.posts import MESSAGE, MESSAGES, NO_PINGS, NONCE, THREAD_NAME, base36
 from adapters.discord.rest import THREAD_EXISTS, Payload, Refused, Rest
+from adapters.discord.rooms import THREAD_NAME
+from adapters.discord.sending import MESSAGE, MESSAGES, NO_PINGS, NONCE, base36
 from adapters.discord.shelf import DiscordShelf
 from adapters.posts import Throttled
 from bot.domain import SessionKey

@@ -9,9 +9,9 @@ from typing import Any, Final
 from adapters.discord import events, hooks
 from adapters.discord.hooks import Hook
 from adapters.discord.places import DIRECT, PLATFORM, Places, Spot
-from adapters.discord.posts import MESSAGES, NO_PINGS
 from adapters.discord.recall import May
 from adapters.discord.rest import Payload, Refused, Rest
+from adapters.discord.sending import MESSAGES, NO_PINGS
 from adapters.discord.shelf import DiscordShelf
 from adapters.posts import Throttled
 from bot.commands import Export, Form

@@ -4,8 +4,8 @@ import hashlib
 import logging
 
 from adapters.cache import Cache
-from adapters.discord.posts import MESSAGE, MESSAGES, NO_PINGS, base36
 from adapters.discord.rest import Payload, Rest
+from adapters.discord.sending import MESSAGE, MESSAGES, NO_PINGS, base36
 from adapters.posts import Throttled
 from adapters.splitting import split
 from bot.domain import Author, SessionKey

@@ -52,6 +52,11 @@ class SqlWatermarks:
         )
         return await self._database.read(lambda c: [(row.channel, row.thread) for row in c.execute(query)])
 
+    async def workspaces(self, platform: str) -> Sequence[str]:
+        """Every workspace that has a watermark."""
+        query = sa.select(watermarks.c.workspace).where(watermarks.c.platform == platform).distinct()
+        return await self._database.read(lambda c: c.execute(query).scalars().all())
+
     async def advance(self, platform: str, workspace: str, channel: str, position: int) -> None:
         """Everything up to `position` is archived. Never moves back."""
         values = {"platform": platform, "workspace": workspace, "channel": channel, "position": position}

@@ -651,6 +651,14 @@ async def test_a_watermark_never_moves_back(database: Database) -> None:
     assert await marks.watermarks("slack", "T1") == {"C1": 9}
 
 
+async def test_workspaces_that_have_a_watermark(database: Database) -> None:
+    marks = SqlWatermarks(database)
+    for platform, workspace, channel in (("slack", "T1", "C1"), ("slack", "T1", "C2"), ("discord", "7", "8")):
+        await marks.advance(platform, workspace, channel, 1)
+    assert await marks.workspaces("slack") == ["T1"]
+    assert await marks.workspaces("web") == []
+
+
 async def test_the_threads_of_a_channel_come_newest_first(database: Database, archive: Archive) -> None:
     for channel, thread, position in (("c", "1", 1), ("c", "2", 2), ("other", "3", 3)):
         key = replace(KEY, channel=channel, thread=thread)

@@ -41,6 +41,10 @@ class Marks(Watermarks):
         assert platform == "discord"
         return {channel: at for (where, channel), at in self.kept.items() if where == workspace}
 
+    async def workspaces(self, platform: str) -> Sequence[str]:
+        assert platform == "discord"
+        return sorted({where for where, _ in self.kept})
+
     async def advance(self, platform: str, workspace: str, channel: str, position: int) -> None:
         assert platform == "discord"
         self.kept[workspace, channel] = max(position, self.kept.get((workspace, channel), 0))

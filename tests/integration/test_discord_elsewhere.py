@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.discord import addresses
-from adapters.discord.client import Identifies
 from adapters.discord.doctor import examine
+from adapters.discord.pauses import Identifies
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.discord_bot import Core, Marks, connected
 

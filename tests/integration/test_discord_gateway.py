@@ -1,16 +1,19 @@
 """The gateway as in real life: it drops, forgets, goes silent, refuses, and sends what nobody expects."""
 
+import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
 import discord
 import discord.shard
 import pytest
 
-from adapters.discord import client
+from adapters.discord import client, leniency, pauses
+from adapters.discord.notices import UNREAD
 from adapters.discord.platform import DiscordPlatform
+from bot.domain import Left
 from bot.errors import PlatformForbidden
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.discord_bot import Core, Marks, connected
@@ -36,6 +39,13 @@ async def sessions(fake: FakeDiscord) -> None:
 
 def mention(fake: FakeDiscord, text: str) -> str:
     return f"<@{fake.bot.id}> {text}"
+
+
+async def holds(probe: Callable[[], bool]) -> None:
+    """Wait until it does; nobody tells when."""
+    async with asyncio.timeout(10):
+        while not probe():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 def texts(core: Core) -> set[str]:
@@ -109,6 +119,24 @@ async def test_a_connection_that_went_silent_is_given_up(fake: FakeDiscord, core
     assert len(fake.gateway.identifies) == 1
 
 
+@pytest.mark.parametrize("shards", [1, 2])
+async def test_a_gateway_that_does_not_answer_is_asked_for_a_new_session(
+    fake: FakeDiscord, core: Core, monkeypatch: pytest.MonkeyPatch, shards: int
+) -> None:
+    monkeypatch.setattr(leniency, "SESSION_S", 0.2)
+    fake.gateway.shards = shards
+    channel, ann, marks = fake.channel(fake.guild(), "general"), fake.person("ann"), Marks()
+    async with connected(fake, core, marks) as platform:
+        await marks.reach(channel)
+        fake.gateway.deaf = 2 * shards  # the resume, and the identify after it
+        await fake.gateway.drop()
+        fake.say(ann, channel, mention(fake, "unheard"))
+        await core.heard(1)
+        await holds(lambda: platform.ailing() == "")
+    assert texts(core) == {"unheard"}
+    assert fake.gateway.resumes == 0
+
+
 async def test_heartbeats_are_sent(fake: FakeDiscord, core: Core) -> None:
     fake.guild()
     fake.gateway.heartbeat_ms = 50
@@ -161,14 +189,6 @@ async def test_the_days_sessions_are_not_used_up(
     assert any(record.event == "identify_budget" for record in caplog.records if hasattr(record, "event"))
 
 
-async def test_a_wrong_token_is_a_sentence(fake: FakeDiscord, core: Core) -> None:
-    platform = DiscordPlatform("wrong", Marks(), api_url=fake.api_url)
-    with pytest.raises(PlatformForbidden, match="DISCORD_TOKEN"):
-        await platform.open(core, core)
-    await platform.quiet()
-    await platform.close()
-
-
 async def test_without_the_message_content_intent_it_hears_mentions_and_direct_messages(
     fake: FakeDiscord, core: Core, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -185,6 +205,25 @@ async def test_without_the_message_content_intent_it_hears_mentions_and_direct_m
             assert platform.ailing() == ""
     assert texts(core) == {"shown", "direct"}
     assert "message content intent" in caplog.text
+
+
+async def test_who_goes_on_where_it_cannot_be_read_is_told_to_mention_the_bot_once(fake: FakeDiscord) -> None:
+    fake.gateway.content_intent = False
+    channel, ann, marks = fake.channel(fake.guild(), "general"), fake.person("ann"), Marks()
+    elsewhere = fake.thread(channel, "no bot", by=ann)
+    for _ in range(2):
+        core = Core()
+        async with connected(fake, core, marks):
+            asked = fake.say(ann, channel, mention(fake, "hello"))
+            await fake.wait(lambda asked=asked: fake.messages(asked, by_bot=True))
+            fake.say(ann, elsewhere, "among us")
+            for text in ("and then?", "anybody?"):
+                fake.say(ann, asked, text)
+            fake.say(ann, asked, mention(fake, "ah"))
+            await fake.wait(lambda asked=asked: len(fake.messages(asked, by_bot=True)) == 3)
+            told = {post["content"] for post in fake.messages(asked, by_bot=True)}
+            assert told == {"You said: hello", "You said: ah", UNREAD.text}
+    assert fake.messages(elsewhere, by_bot=True) == []
 
 
 async def test_discord_out_of_reach_is_tried_again(fake: FakeDiscord, core: Core) -> None:
@@ -240,7 +279,7 @@ async def test_nobody_waits_long_for_a_network_that_is_back(fake: FakeDiscord, c
     async with connected(fake, core):
         for library in (discord.Client.connect, discord.shard.Shard.__init__):
             backoff = library.__globals__["ExponentialBackoff"]()
-            assert max(backoff.delay() for _ in range(100)) <= client.RECONNECT_S
+            assert max(backoff.delay() for _ in range(100)) <= pauses.RECONNECT_S
 
 
 async def test_two_shards_in_one_process(fake: FakeDiscord, core: Core) -> None:
@@ -272,3 +311,71 @@ async def test_a_shard_for_each_of_two_processes(fake: FakeDiscord) -> None:
         await cores[1].heard(1)
     assert texts(cores[0]) == {"0", "direct"}
     assert texts(cores[1]) == {"1"}
+
+
+async def test_a_server_that_was_left_while_away_is_left_and_told_of_once(
+    fake: FakeDiscord, core: Core, caplog: pytest.LogCaptureFixture
+) -> None:
+    stays, goes, marks = fake.guild("stays"), fake.guild("goes"), Marks()
+    channels = [fake.channel(guild, "general") for guild in (stays, goes)]
+    async with connected(fake, core, marks):
+        for channel in channels:
+            await marks.reach(channel)
+    fake.remove_guild(goes)
+    for _ in range(2):
+        async with connected(fake, core, marks):
+            await core.heard(1)
+            await marks.reach(channels[0])
+    assert core.events == [Left("discord", str(goes))]
+    (told,) = [record for record in caplog.records if getattr(record, "event", "") == "guild_left"]
+    assert f"--workspace discord:{goes}" in told.getMessage()
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+async def test_a_server_that_was_left_during_a_break_is_left(
+    fake: FakeDiscord, core: Core, shards: int
+) -> None:
+    fake.gateway.shards = shards
+    stays, goes, marks = fake.guild("stays"), fake.guild("goes"), Marks()
+    channel = fake.channel(goes, "general")
+    async with connected(fake, core, marks) as platform:
+        await marks.reach(channel)
+        fake.gateway.forget()
+        fake.remove_guild(goes)
+        await fake.gateway.drop()
+        await core.heard(1)
+        assert not platform._gateway.hears(goes)
+        assert platform._gateway.hears(stays)
+    assert core.events == [Left("discord", str(goes))]
+
+
+async def test_a_server_that_tells_of_its_guilds_one_by_one_is_not_left(
+    fake: FakeDiscord, core: Core
+) -> None:
+    fake.rest.bare = fake.gateway.bare = True
+    channel, ann, marks = fake.channel(fake.guild(), "general"), fake.person("ann"), Marks()
+    for text in ("one", "two"):
+        async with connected(fake, core, marks):
+            await marks.reach(channel)
+            fake.say(ann, channel, mention(fake, text))
+            await core.wait(lambda text=text: text in texts(core))
+    assert len(core.events) == 2
+
+
+async def test_a_bot_that_is_nowhere_yet_says_how_to_invite_it(
+    fake: FakeDiscord, core: Core, caplog: pytest.LogCaptureFixture
+) -> None:
+    ann = fake.person("ann")
+    async with connected(fake, core):
+        fake.say(ann, fake.dm(ann), "hello")
+        await core.heard(1)
+        await holds(lambda: "oauth2/authorize" in caplog.text)
+    assert f"client_id={fake.bot.id}" in caplog.text
+
+
+@pytest.mark.parametrize("token", ["wrong", "two\nlines", "töken", ""])
+async def test_a_token_that_cannot_be_one_is_a_sentence(fake: FakeDiscord, core: Core, token: str) -> None:
+    platform = DiscordPlatform(token, Marks(), api_url=fake.api_url)
+    with pytest.raises(PlatformForbidden, match="DISCORD_TOKEN"):
+        await platform.open(core, core)
+    await platform.close()

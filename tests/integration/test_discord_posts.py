@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from adapters.discord import invite, rest
-from adapters.discord.doctor import Finding, examine
+from adapters.discord.doctor import CHANNELS_TOLD, Finding, examine
 from adapters.discord.platform import DiscordPlatform
 from bot.domain import Answer, Attachment, Said
 from bot.errors import PlatformForbidden, PlatformUnavailable
@@ -370,8 +370,33 @@ async def test_the_doctor_names_what_is_missing(fake: FakeDiscord) -> None:
     fake.gateway.content_intent = False
     wrong = {finding.what: finding for finding in await found(fake) if not finding.well}
     assert set(wrong) == {"Discord: message content intent", "Discord: rights in Home"}
-    assert "attach_files" in wrong["Discord: rights in Home"].found
-    assert "oauth2/authorize" in wrong["Discord: rights in Home"].advice
+    assert "Attach Files" in wrong["Discord: rights in Home"].found
+    assert f"threadfly invite discord {fake.bot.id}" in wrong["Discord: rights in Home"].advice
+
+
+async def test_the_doctor_names_channels_that_take_rights_away(fake: FakeDiscord) -> None:
+    guild = fake.guild("Home")
+    fake.channel(guild, "general")
+    fake.deny(fake.channel(guild, "quiet"), ["send_messages_in_threads"])
+    fake.deny(fake.channel(guild, "staff"), ["view_channel"])
+    *_, rights = await found(fake)
+    assert rights.well, "it may be on purpose"
+    assert rights.found == "all there; #quiet lacks Send Messages In Threads; #staff is hidden from it"
+    assert rights.advice
+
+
+async def test_the_doctor_names_a_few_channels_of_many(fake: FakeDiscord) -> None:
+    guild = fake.guild("Home")
+    for number in range(CHANNELS_TOLD + 2):
+        fake.deny(fake.channel(guild, f"staff{number}"), ["view_channel"])
+    *_, rights = await found(fake)
+    assert rights.found.count("hidden") == CHANNELS_TOLD
+    assert rights.found.endswith("and in 2 more")
+
+
+async def test_the_doctor_where_nothing_answers() -> None:
+    (finding,) = [finding async for finding in examine("token", "http://127.0.0.1:1")]
+    assert "discord.api_url" in finding.advice
 
 
 async def test_the_doctor_on_a_wrong_token(fake: FakeDiscord) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.discord import addresses, buttons, commands, events, invite, posts
+from adapters.discord import addresses, buttons, commands, events, invite, rooms, sending
 from adapters.discord.events import Bot, Names
 from bot.domain import Addressed, Button, Speaker
 
@@ -171,24 +171,24 @@ def test_foreign_buttons(foreign: str) -> None:
 
 @given(st.integers(0, 2**63), st.integers(1, 999), st.integers(0, 9))
 def test_nonces_fit_and_differ(asked: int, number: int, again: int) -> None:
-    nonce = posts.nonce(asked, number, again)
+    nonce = sending.nonce(asked, number, again)
     assert len(nonce) <= 25
-    assert nonce != posts.nonce(asked, number + 1, again)
-    assert nonce != posts.nonce(asked + 1, number, again)
-    assert nonce != posts.nonce(asked, number, again + 1)
+    assert nonce != sending.nonce(asked, number + 1, again)
+    assert nonce != sending.nonce(asked + 1, number, again)
+    assert nonce != sending.nonce(asked, number, again + 1)
 
 
 @given(st.text())
 def test_every_question_makes_a_threads_name(question: str) -> None:
-    name = posts.thread_name(question)
+    name = rooms.thread_name(question)
     assert 1 <= len(name) <= 100
     assert "\n" not in name
 
 
 def test_a_threads_name_is_cut_at_a_word() -> None:
-    assert posts.thread_name("\n# How do magnets work?\nPlease.") == "How do magnets work?"
-    assert posts.thread_name("word " * 50) == " ".join(["word"] * 19) + "…"
-    assert posts.thread_name("") == "Conversation"
+    assert rooms.thread_name("\n# How do magnets work?\nPlease.") == "How do magnets work?"
+    assert rooms.thread_name("word " * 50) == " ".join(["word"] * 19) + "…"
+    assert rooms.thread_name("") == "Conversation"
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_a_threads_name_is_cut_at_a_word() -> None:
     ],
 )
 def test_a_threads_name_mentions_nobody_and_shows(question: str, name: str) -> None:
-    assert posts.thread_name(question) == name
+    assert rooms.thread_name(question) == name
 
 
 def test_commands_that_discord_knows_already_are_the_same() -> None:

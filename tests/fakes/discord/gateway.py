@@ -156,6 +156,8 @@ class Gateway:
         self.sockets: set[Socket] = set()
         self.closing = False
         self.refuse_resume = False
+        self.deaf = 0
+        """How many more times nothing is answered to identify or resume."""
         self.bare = False
         """As small emulators are: no compression, and no field that can be done without."""
         self.identify_every_s = 0.0
@@ -242,6 +244,9 @@ class Gateway:
         if op == HEARTBEAT:
             self.heartbeats += 1
             socket.send(json.dumps({"op": ACK}))
+            self.world.touch()
+        elif op in (IDENTIFY, RESUME) and self.deaf:
+            self.deaf -= 1
             self.world.touch()
         elif op == IDENTIFY:
             return await self._identify(socket, data)

@@ -19,10 +19,12 @@ from tests.fakes.discord.permissions import BITS
 from tests.fakes.discord.world import (
     ANNOUNCEMENT,
     DM,
-    FORUM,
+    GROUP,
     HAS_THREAD,
+    POSTS_ONLY,
     PRIVATE_THREAD,
     TEXT,
+    VOICED,
     Channel,
     Interaction,
     Payload,
@@ -349,6 +351,9 @@ class Rest:
             raise Refused(400, 50035, "Invalid Form Body")
         if place.kind != DM:
             self.world.used_permissions.add("read_message_history")
+            if place.kind in VOICED and not self.world.can(self.world.bot.id, place.id) & BITS["connect"]:
+                self.world.violation("asked for the messages of a voice channel without the right to connect")
+                raise MISSING_ACCESS
             if not self.world.can(self.world.bot.id, place.id) & BITS["read_message_history"]:
                 return []
         ids = sorted(place.messages)
@@ -410,7 +415,9 @@ class Rest:
         place = self._place(request, "send_messages_in_threads" if channel.is_thread else "send_messages")
         if place.kind == DM and self.world.closed_dms & set(place.recipients):
             raise CANNOT_DM
-        if place.kind == FORUM:
+        if place.kind == GROUP:
+            raise MISSING_ACCESS
+        if place.kind in POSTS_ONLY:
             raise Refused(400, 50008, "Cannot send messages in a non-text channel")
         rights = self.world.can(self.world.bot.id, place.id)
         if place.locked and not rights & BITS["manage_threads"]:

@@ -17,9 +17,21 @@ EPOCH_MS = 1_420_070_400_000
 Payload = dict[str, Any]
 T = TypeVar("T")
 
-TEXT, DM, VOICE, CATEGORY, ANNOUNCEMENT, FORUM = 0, 1, 2, 4, 5, 15
+TEXT, DM, VOICE, GROUP, CATEGORY, ANNOUNCEMENT, STAGE, FORUM, MEDIA = 0, 1, 2, 3, 4, 5, 13, 15, 16
 ANNOUNCEMENT_THREAD, PUBLIC_THREAD, PRIVATE_THREAD = 10, 11, 12
-KINDS = {"text": TEXT, "voice": VOICE, "category": CATEGORY, "announcement": ANNOUNCEMENT, "forum": FORUM}
+KINDS = {
+    "text": TEXT,
+    "voice": VOICE,
+    "category": CATEGORY,
+    "announcement": ANNOUNCEMENT,
+    "stage": STAGE,
+    "forum": FORUM,
+    "media": MEDIA,
+}
+VOICED = (VOICE, STAGE)
+POSTS_ONLY = (FORUM, MEDIA)
+"""Channels that hold threads, and no messages of their own."""
+DIRECT = (DM, GROUP)
 THREADS = (ANNOUNCEMENT_THREAD, PUBLIC_THREAD, PRIVATE_THREAD)
 
 DEFAULT, THREAD_CREATED, REPLY, SLASH, STARTER = 0, 18, 19, 20, 21
@@ -261,6 +273,12 @@ class World:
         self.channels[channel.id] = channel
         return channel.id
 
+    def group(self, *people: int) -> int:
+        """A direct message of several people: the bot is not among them."""
+        channel = Channel(self.snowflake(), GROUP, recipients=people)
+        self.channels[channel.id] = channel
+        return channel.id
+
     def thread(
         self,
         channel: int,
@@ -289,7 +307,7 @@ class World:
             starter = parent.messages[message]
             starter["flags"] |= HAS_THREAD
             starter["thread"] = self.channel_payload(thread.id)
-        if parent.kind == FORUM:
+        if parent.kind in POSTS_ONLY:
             parent.last = thread.id
         self.emit(
             "THREAD_CREATE",
@@ -387,7 +405,7 @@ class World:
     def can(self, user: int, channel: int) -> int:
         """Permissions of `user` in `channel`."""
         place = self.channels[channel]
-        if place.kind == DM:
+        if place.kind in DIRECT:
             return ALL
         if place.kind == PRIVATE_THREAD and user not in place.members:
             rights = self.can(user, place.parent)
@@ -415,7 +433,7 @@ class World:
         channel = self.channels[channel_id]
         payload: Payload = {"id": str(channel.id), "type": channel.kind, "flags": 0}
         payload["last_message_id"] = str(channel.last) if channel.last else None
-        if channel.kind == DM:
+        if channel.kind in DIRECT:
             payload["recipients"] = [self.users[user].payload() for user in channel.recipients]
             return payload
         payload |= {"name": channel.name, "guild_id": str(channel.guild), "position": 0, "nsfw": False}
@@ -447,9 +465,9 @@ class World:
             {"id": str(o.target), "type": int(o.is_member), "allow": str(o.allow), "deny": str(o.deny)}
             for o in channel.overwrites.values()
         ]
-        if channel.kind in (VOICE,):
+        if channel.kind in VOICED:
             payload |= {"bitrate": 64000, "user_limit": 0, "rtc_region": None}
-        if channel.kind == FORUM:
+        if channel.kind in POSTS_ONLY:
             payload |= {"available_tags": [], "default_sort_order": None, "default_forum_layout": 0}
         return payload
 
@@ -581,11 +599,23 @@ class World:
         if ago_s:
             place.messages = dict(sorted(place.messages.items()))
         place.last = max(place.last, message_id)
+        if place.is_thread:
+            self._joins(place, {author, *(int(user["id"]) for user in message["mentions"])})
         if live:
             self.emit("MESSAGE_CREATE", self.for_gateway(message), place.guild, channel)
         else:
             self.touch()
         return message
+
+    def _joins(self, thread: Channel, users: set[int]) -> None:
+        """Who writes in a thread, or is mentioned there, becomes a member; the bot hears of itself."""
+        fresh = users - thread.members
+        thread.members |= fresh
+        if self.bot.id in fresh:
+            member = {"id": str(thread.id), "user_id": str(self.bot.id), "join_timestamp": iso(0), "flags": 0}
+            payload = {"id": str(thread.id), "guild_id": str(thread.guild), "member_count": 1}
+            payload |= {"added_members": [member], "removed_member_ids": []}
+            self.emit("THREAD_MEMBERS_UPDATE", payload, thread.guild, thread.id)
 
     def attachment(self, channel: int, name: str, kind: str, data: bytes) -> Payload:
         file_id = self.snowflake()
@@ -641,7 +671,7 @@ class World:
         place = self.channels.get(int(message["channel_id"]))
         mine = message["author"]["id"] == str(self.bot.id)
         named = any(user["id"] == str(self.bot.id) for user in message["mentions"])
-        if place is None or place.kind == DM or mine or named:
+        if place is None or place.kind in DIRECT or mine or named:
             return message
         return {**message, "content": "", "attachments": [], "embeds": [], "components": []}
 
@@ -708,8 +738,10 @@ class World:
             "app_permissions": str(self.can(self.bot.id, channel)),
             "locale": "en-US",
             "entitlements": [],
-            "authorizing_integration_owners": {"0": str(place.guild)},
-            "context": 0 if place.guild else 1,
+            "authorizing_integration_owners": {"1": str(person)}
+            if place.kind == GROUP
+            else {"0": str(place.guild)},
+            "context": 0 if place.guild else 2 if place.kind == GROUP else 1,
             "attachment_size_limit": 10_485_760,
             **more,
         }
