@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
-from bot.errors import StoreError
 from bot.ports import HotContext
 
 log = logging.getLogger(__name__)
@@ -43,7 +42,7 @@ class Returning:
         while True:
             try:
                 await self.work()
-            except StoreError as error:
+            except Exception as error:  # noqa: BLE001 - nobody would begin the loop again
                 kind = type(error).__name__
                 log.warning("What was lent is given back later: %s", kind, extra={"event": "lending.waits"})
             await asyncio.sleep(LOOK_S)

@@ -1,17 +1,12 @@
 """Messages that are never archived: what they ask for is answered outside of the thread."""
 
-from typing import Final
-
 import sqlalchemy as sa
 
 from bot.domain import Deleted, SessionKey
 from storage.archive.rewriting import remove
 from storage.archive.sessions import is_buried
-from storage.archive.statements import key_is, key_values, lock_key
+from storage.archive.statements import lock_key
 from storage.database import Database
-from storage.tables import sessions
-
-_LOCK: Final = sa.select(sessions.c.id).where(key_is(sessions)).with_for_update()
 
 
 class PassedOver:
@@ -26,8 +21,7 @@ class PassedOver:
 
 
 def _pass_over(c: sa.Connection, key: SessionKey, position: int) -> bool:
-    if c.execute(_LOCK, key_values(key)).first() is None:
-        lock_key(c, key)
+    lock_key(c, key)  # two processes that are told the same would both be the first
     if is_buried(c, key, position):
         return False
     remove(c, Deleted(key, position))

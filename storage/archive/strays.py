@@ -7,7 +7,6 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from bot.errors import StoreError
 from storage.database import Database
 from storage.tables import tombstones
 
@@ -46,8 +45,9 @@ class StrayTombstones:
             try:
                 while await self.step(datetime.now(UTC)) == STEP:
                     pass
-            except StoreError as error:
-                log.warning("Old deletions are kept for now: %s", error, extra={"event": "strays.kept"})
+            except Exception as error:  # noqa: BLE001 - nobody would begin the loop again
+                kind = type(error).__name__
+                log.warning("Old deletions are kept for now: %s", kind, extra={"event": "strays.kept"})
             await asyncio.sleep(EVERY_S)
 
 

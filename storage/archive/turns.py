@@ -7,7 +7,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from bot.domain import Answer, Author, Closed, Message, Outcome, Part, Receipt, Recorded, SessionKey, Turn
-from bot.errors import LeaseLost
+from bot.errors import LeaseLost, StoreError
 from storage.archive.claims import Claimant, ask_to_stop, claim, claim_waiting
 from storage.archive.erasing import bury
 from storage.archive.searchable import found_by, let_find, let_find_no_more
@@ -199,11 +199,17 @@ class Turns:
         """Claim turns on `platforms` whose owners let their leases run out, by the database's clock."""
         here = {"here": list(platforms)}
         overdue = await self._database.read(lambda c: c.execute(_OVERDUE, here).all())
-        claimed = [
-            await self._database.write(lambda c, row=row: _take_over(c, row, self._claimant))  # type: ignore[misc]
-            for row in overdue
-        ]
-        return [turn for turn in claimed if turn is not None]
+        claimed: list[Turn] = []
+        for row in overdue:
+            try:
+                turn = await self._database.write(lambda c, row=row: _take_over(c, row, self._claimant))  # type: ignore[misc]
+            except StoreError:
+                if not claimed:
+                    raise
+                break  # those that are claimed are to be run; the others are found again
+            if turn is not None:
+                claimed.append(turn)
+        return claimed
 
     async def intend(self, turn: Turn, number: int) -> None:
         """Write that part `number` is about to be posted."""

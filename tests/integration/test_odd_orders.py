@@ -5,14 +5,15 @@ import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from bot import words
 from bot.domain import Addressed, Button, Deleted, Delta, Edited, Finished, Pressed, Receipt, Role, Usage
-from bot.errors import ModelUnavailable
-from storage.database import Database
+from bot.errors import ArchiveUnavailable, ModelUnavailable
+from storage.database import Database, Work
 from storage.hot import NoContext
 from storage.tables import turns
 from tests.databases import opened
@@ -135,6 +136,32 @@ async def test_a_stop_is_not_forgotten_when_the_owner_dies(stage: Stage) -> None
     assert stage.wall.replies(KEY) == [words.STOPPED]
     assert await stage.states() == ["stopped"]
     assert len(stage.model.prompts) == 1
+
+
+async def test_what_was_taken_over_before_the_archive_went_away_is_run(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.model.open.clear()
+    for thread in ("1", "2", "3"):
+        await stage.one.service.handle(replace(said(1), key=replace(KEY, thread=thread)))
+    await stage.one.die()
+    await stage.expire()
+    two, write, written = stage.process("two"), stage.database.write, 0
+
+    async def failing(work: Work[Any]) -> Any:
+        nonlocal written
+        written += 1
+        if written == 3:
+            raise ArchiveUnavailable("away")
+        return await write(work)
+
+    monkeypatch.setattr(stage.database, "write", failing)
+    assert await two.runner.sweep() == 2
+    monkeypatch.undo()
+    assert await two.runner.sweep() == 1
+    stage.model.open.set()
+    await two.settle()
+    assert await stage.states() == ["done"] * 3
 
 
 async def test_another_try_after_a_stop_is_not_stopped(stage: Stage) -> None:
