@@ -98,4 +98,4 @@ def plain(markdown: str, most: int) -> str:
     escaped = defused(markdown).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     if len(escaped) <= most:
         return escaped
-    return re.sub(r"&[a-z]{0,3}\Z", "", escaped[: most - 1]) + "…"
+    return settled(re.sub(r"&[a-z]{0,3}\Z", "", escaped[: most - 1])) + "…"

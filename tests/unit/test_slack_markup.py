@@ -47,6 +47,10 @@ def test_what_people_wrote_reads_as_they_saw_it(written: str, seen: str) -> None
     assert markup.readable(written, "U0BOT", {"U0ALICE": "Alice", "C01": "general"}) == seen
 
 
+def test_a_cut_makes_no_ping_of_a_longer_word() -> None:
+    assert markup.plain("@everyone00 and more", 10) == "…"
+
+
 @given(traps)
 def test_nothing_that_is_posted_pings(text: str) -> None:
     for posted in (markup.defused(text), markup.plain(text, 50)):
