@@ -199,7 +199,11 @@ class CatchingUp:
         Replies come after what opened their thread: without it they would be nobody's business.
         """
         newest, first = since, True
-        stretch, read, flat = Stretch(max(0, since - self._look_back)), set[str](), list[list[Json]]()
+        stretch, read, flat = (
+            Stretch(max(0, since - self._look_back), installation.client.slacks_time()),
+            set[str](),
+            list[list[Json]](),
+        )
         async for page in pages.of_channel(installation, channel, stretch, since, PAGE[self._kind]):
             if first:
                 newest, first = max([since, *map(_latest, page)]), False
@@ -265,7 +269,10 @@ class CatchingUp:
         `perhaps_gone`: the channel does not show its first message; if Slack knows no such thread
         either, it was deleted with all that was said there.
         """
-        stretch, news = Stretch(max(0, since - self._look_back)), list[list[Json]]()
+        stretch, news = (
+            Stretch(max(0, since - self._look_back), installation.client.slacks_time()),
+            list[list[Json]](),
+        )
         try:
             async for page in pages.of_thread(installation, channel, thread, stretch, PAGE[self._kind]):
                 news.append([m for m in page if m["ts"] != thread])

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
@@ -101,6 +102,8 @@ class Client:
         """This server takes no reads by POST."""
         self.revoked = False
         """Slack refused the token at the last call."""
+        self._date = ""
+        """When Slack answered last, by its own clock, as it says so."""
 
     @property
     def token(self) -> str:
@@ -127,6 +130,7 @@ class Client:
                     self._on_revoked(self.workspace)
             raise
         self.revoked = False
+        self._date = answer.headers.get("Date") or self._date
         data = answer.data
         return data if isinstance(data, dict) else {}
 
@@ -143,6 +147,14 @@ class Client:
             self._by_get = True
             return answer
         return await by_sdk(**arguments)  # type: ignore[no-any-return]
+
+    def slacks_time(self) -> float:
+        """Seconds since 1970, not ahead of Slack's clock: as of its last answer, where ours is ahead."""
+        ours = time.time()
+        try:
+            return min(ours, parsedate_to_datetime(self._date).timestamp())
+        except ValueError:
+            return ours
 
     def _close(self, place: tuple[str, str], seconds: float) -> None:
         """Make no such call for so long; what is over by now is forgotten."""

@@ -1,6 +1,5 @@
 """A stretch of a conversation that was read again: what it shows, and whether all of it was shown."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,18 +14,16 @@ SETTLED_S = 60.0
 Json = Mapping[str, Any]
 
 
-def settled() -> int:
-    """Up to where a reading that begins now can be trusted to show everything."""
-    return int((time.time() - SETTLED_S) * 1_000_000)
-
-
 class Stretch:
     """Collects the pages of one reading, of a thread or of a channel's own messages."""
 
-    def __init__(self, after: int) -> None:
-        """`after`: the position that Slack was asked to begin behind. Made before the first page is read."""
+    def __init__(self, after: int, now: float) -> None:
+        """`after`: the position that Slack was asked to begin behind.
+
+        `now`: the time before the first page is read, by a clock that is not ahead of Slack's.
+        """
         self.after = after
-        self.upto = settled()
+        self.upto = int((now - SETTLED_S) * 1_000_000)
         self.there: dict[int, Json] = {}
         """By position; what was deleted and left a tombstone is not there."""
         self.shown: set[int] = set()

@@ -1,11 +1,13 @@
 """What was edited and deleted while nobody listened is learned when Slack is read again."""
 
+import time
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from adapters.slack import catching_up
+from adapters.slack import catching_up, client
 from adapters.slack.markup import position_of
 from adapters.slack.stretches import SETTLED_S
 from bot.domain import Reread
@@ -106,6 +108,15 @@ async def test_of_a_thread_that_was_deleted_whole_nothing_is_there(slack: FakeSl
 
 
 async def test_what_is_young_is_not_judged(slack: FakeSlack) -> None:
+    first, _ = thread_of(slack, 0.1)
+    assert (await reread(slack, first))[first].upto < position_of(ago(SETTLED_S / 60 - 0.2))
+
+
+async def test_a_clock_of_ours_that_is_ahead_judges_nothing_young(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = SimpleNamespace(time=lambda: time.time() + 600.0, monotonic=time.monotonic)
+    monkeypatch.setattr(client, "time", ahead)
     first, _ = thread_of(slack, 0.1)
     assert (await reread(slack, first))[first].upto < position_of(ago(SETTLED_S / 60 - 0.2))
 
