@@ -105,10 +105,14 @@ def _batches(rows: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
 
 
 async def _fill(database: Database, rows: list[dict[str, Any]]) -> None:
-    """As production does it, in larger steps: nobody waits here."""
+    """As production does it, in larger steps: nobody waits here.
+
+    PostgreSQL frees the tail's room by itself once a minute, in which nobody else fills a dozen buckets.
+    """
     await database.write(lambda c: c.execute(sa.insert(search_tail), rows))
     with patch.multiple(sealing, MESSAGES_AT_ONCE=SLOTS, TERMS_AT_ONCE=100 * SLOTS):
         await sealing.Sealer(database).seal()
+    await database.scrub([search_tail.name], thoroughly=False)
 
 
 async def _mix(database: Database, mix: dict[str, list[str]]) -> dict[str, float]:

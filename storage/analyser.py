@@ -8,14 +8,18 @@ identifiers, so no engine's syntax can occur in them.
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
+from zlib import crc32
 
 from storage.stemmer import stem
 
 LONGEST_TEXT = 200_000
 """Characters; what comes after them is not found."""
+PAIRS = 512
+"""Terms that all pairs of words share: a message of thirty words holds a thirtieth of them."""
 LONGEST_WORD = 64
 """Characters; a longer word is known by its first ones."""
 _LONGEST_WHOLE = 128
@@ -62,6 +66,10 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _VERSION = re.compile(r"[vV](?=[0-9]+\.[0-9])")
 """What stands before a version's number, or does not."""
 _UNLIKE = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})
+
+
+_PAIR_TERMS = [f"&{n}" for n in range(PAIRS)]
+"""No text has such terms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,20 @@ def analyse(text: str) -> Analysis:
     extras = dict.fromkeys([extra for piece in pieces if piece.extras for extra in piece.extras])
     terms: frozenset[str] = frozenset().union(*[piece.terms for piece in pieces])
     return Analysis(terms, f" {' | '.join((words, *extras))} ")
+
+
+def pairs_of(words: Sequence[str]) -> frozenset[str]:
+    """Terms that tell which of `words`, of a stream, follow each other; other pairs have the same ones.
+
+    CJK characters are left out, whose pairs are terms already.
+    """
+    sums = [0 if len(word) == 1 and not word.isascii() else crc32(word.encode()) for word in words]
+    return frozenset({_PAIR_TERMS[(31 * a + b) % PAIRS] for a, b in pairwise(sums) if a or b})
+
+
+def words_of(stream: str) -> list[str]:
+    """The words of a stream, in order."""
+    return stream.split(" | ", 1)[0].split()
 
 
 def fold(text: str) -> str:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from storage.tables import Id, metadata
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the same text gives other terms, or they are kept otherwise: then every index is made anew."""
 
 Term = sa.String().with_variant(sa.String(collation="C"), "postgresql")
@@ -62,6 +62,7 @@ search_docs = sa.Table(
     sa.Column("author_id", sa.String, nullable=False),
     sa.Column("sent_us", sa.BigInteger, nullable=False),
     sa.Column("stream", sa.Text, nullable=False),
+    sa.Column("place", Id, nullable=False, server_default="0", comment="of search_places.id"),
     sa.UniqueConstraint("session_id", "position", name="uq_search_docs_place"),
 )
 

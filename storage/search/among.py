@@ -26,6 +26,14 @@ def among(c: sa.Connection, column: sa.ColumnElement[Any], values: Sequence[Any]
     return _among(c.dialect.name, column, None, list(values))
 
 
+def among_hashed(dialect: str, column: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[bool]:
+    """As `among_named`, for looking at many rows: PostgreSQL would else go through the list for each."""
+    if dialect != "postgresql":
+        return among_named(dialect, column, name)
+    listed = sa.select(sa.func.unnest(sa.bindparam(name, type_=ARRAY(column.type))))
+    return sa.func.coalesce(column.in_(listed), sa.false())  # as a plain condition it would become a join
+
+
 def among_named(dialect: str, column: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[bool]:
     """The same for a statement that is prepared for `dialect`, with the list that is given as `name`."""
     return _among(dialect, column, name)

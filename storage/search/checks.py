@@ -39,9 +39,12 @@ class Checks:
         ways = [way.pattern for clause in wanted.clauses for way in clause.ways]
         asked = [*ways, *(clause.exact for clause in wanted.clauses), self.together, *self.without]
         self.patterns = list(dict.fromkeys(pattern for pattern in asked if pattern))
-        self.needed = [c.ways[0].pattern for c in wanted.clauses if len(c.ways) == 1 and c.ways[0].pattern]
-        """Held by every message that fits: the database need not tell of others."""
-        self._ways = [[self._at(way.pattern) for way in clause.ways] for clause in self.clauses]
+        self._ways = [
+            (n, [self._at(way.pattern) for way in clause.ways])
+            for n, clause in enumerate(self.clauses)
+            if any(way.pattern for way in clause.ways)
+        ]
+        """Of the clauses that terms alone do not tell of."""
         self._exact = [self._at(clause.exact) for clause in self.clauses]
 
     def _at(self, pattern: str) -> int:
@@ -50,27 +53,21 @@ class Checks:
 
     @property
     def values(self) -> dict[str, str]:
-        """For statements made with `columns` and `conditions`."""
-        asked = {f"held_{n}": pattern for n, pattern in enumerate(self.patterns)}
-        return asked | {f"needed_{n}": pattern for n, pattern in enumerate(self.needed)}
+        """For statements made with `columns`."""
+        return {f"held_{n}": pattern for n, pattern in enumerate(self.patterns)}
 
     @staticmethod
     def columns(stream: sa.Column[str], patterns: int) -> list[sa.ColumnElement[int]]:
         """To be selected last of all columns, for `candidate`, with so many patterns."""
         return [told(holds(stream, _text(f"held_{n}")), f"holds_{n}") for n in range(patterns)]
 
-    @staticmethod
-    def conditions(stream: sa.Column[str], needed: int) -> list[sa.ColumnElement[bool]]:
-        """That the stream holds all of so many `needed`."""
-        return [holds(stream, _text(f"needed_{n}")) for n in range(needed)]
-
     def candidate(self, row: Any, fits: Callable[[int, int], bool]) -> Candidate | None:
-        """The message of `row` if every clause has a way that fits.
+        """The message of `row`, in which every clause has a way by its terms, if one fits by its pattern too.
 
         `fits` knows of terms alone, by the numbers of a clause and of a way of it.
         """
         flags = row[len(row) - len(self.patterns) :]
-        for n, ways in enumerate(self._ways):
+        for n, ways in self._ways:
             if not any(flags[at] if at >= 0 else fits(n, way) for way, at in enumerate(ways)):
                 return None
         if self.without and any(flags[self._at(pattern)] for pattern in self.without):

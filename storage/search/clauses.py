@@ -1,9 +1,9 @@
 """What a message must hold to be found: words and phrases of a query, in terms of the index. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from storage.analyser import Pieces, chunks, composed, is_cjk
+from storage.analyser import Pieces, chunks, composed, is_cjk, pairs_of
 from storage.stemmer import stem
 
 LONGEST_TYPO_WORD = 24
@@ -26,6 +26,16 @@ class Way:
     """All of them must be among the message's terms."""
     pattern: str = ""
     """Must occur in the message's stream as well; "" for no such need."""
+    pairs: frozenset[str] = field(init=False)
+    """Further terms that a bucket holds for every message with the pattern."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pairs", pairs_of(self.pattern.split()))
+
+    @property
+    def sealed_terms(self) -> frozenset[str]:
+        """All that a bucket holds for the messages that fit."""
+        return self.terms | self.pairs
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,19 @@
 """Writing the search index, as plain functions over a connection inside the archive's transactions."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from bot.finding import Place
-from storage.analyser import analyse, fold
+from storage.analyser import analyse, fold, pairs_of, words_of
 from storage.prepared import prepared
 from storage.search.among import among
-from storage.search.slots import SLOTS, bits_of, highest_first, pack
+from storage.search.slots import EVERY, SLOTS, held_among
 from storage.search_tables import search_docs, search_sealing, search_tail, search_terms
 
 LINK: Final = "!link"
@@ -20,6 +21,8 @@ FILE: Final = "!file"
 """Terms that no text has: what `has:` asks for."""
 _LONGEST_NAME = 80
 _MOST_NAMES = 6
+OUTDATED: Final = 0
+"""The place of messages in buckets of a format that can't be read any more, which are being taken away."""
 _SPACE = re.compile(r"\s")
 _A_LINK = re.compile(r"https?://\S")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -132,7 +135,7 @@ _TAKE_DOC: Final = (
     .where(
         search_docs.c.session_id == sa.bindparam("session"), search_docs.c.position == sa.bindparam("place")
     )
-    .returning(search_docs.c.spot, search_docs.c.author_id)
+    .returning(search_docs.c.spot, search_docs.c.author_id, search_docs.c.place)
 )
 
 
@@ -149,9 +152,15 @@ def unindex(c: sa.Connection, session_id: int, position: int, text: str, author_
     c.execute(_WARN_SEALER)
     c.execute(_TAKE_TAIL, at)
     doc = c.execute(_TAKE_DOC, at).first()
-    if doc is not None:
-        terms = {*analyse(text).terms, *_traits(text, doc.author_id, author_name), FILE}
+    if doc is not None and doc.place != OUTDATED:
+        made = analyse(text)
+        terms = {*sealed_terms(made.terms, made.stream), *_traits(text, doc.author_id, author_name), FILE}
         _clear(c, doc.spot // SLOTS, doc.spot % SLOTS, sorted(terms))
+
+
+def sealed_terms(terms: Iterable[str], stream: str) -> Iterator[str]:
+    """What a bucket holds for a message with these terms and this stream, each once."""
+    return chain(terms, pairs_of(words_of(stream)))
 
 
 def _clear(c: sa.Connection, bucket: int, slot: int, terms: Sequence[str]) -> None:
@@ -164,8 +173,8 @@ def _clear(c: sa.Connection, bucket: int, slot: int, terms: Sequence[str]) -> No
     ).all()
     for term, slots in rows:
         here = (held.term == term, held.bucket == bucket)
-        left = bits_of(slots) & ~(1 << slot)
+        left = held_among(slots, EVERY ^ (1 << slot))
         if left:
-            c.execute(sa.update(search_terms).where(*here).values(slots=pack([*highest_first(left)])))
+            c.execute(sa.update(search_terms).where(*here).values(slots=left))
         else:
             c.execute(sa.delete(search_terms).where(*here))

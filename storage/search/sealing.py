@@ -7,7 +7,7 @@ between two: whoever looks next goes on with what it left.
 
 import asyncio
 import secrets
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -18,9 +18,10 @@ from bot.errors import LeaseLost
 from bot.finding import Place
 from storage.database import Database, Work
 from storage.search.among import among
+from storage.search.index import sealed_terms
 from storage.search.places import give_numbers, known_numbers
-from storage.search.slots import SLOTS, bits_of, highest_first, pack, pack_places
-from storage.search_tables import search_buckets, search_docs, search_sealing, search_tail
+from storage.search.slots import SLOTS, held_among, listed, pack, pack_places
+from storage.search_tables import search_buckets, search_docs, search_places, search_sealing, search_tail
 from storage.tables import clock
 
 T = TypeVar("T")
@@ -71,11 +72,16 @@ class Sealer:
         if not await self._database.read(lambda c: worth_sealing(c, least)):
             return False
         oldest = (await self._database.read(lambda c: c.execute(_OLDEST).all()))[:SLOTS]
+        places = sorted({_place_of(row) for row in oldest})
+        known = await self._database.read(lambda c: known_numbers(c, places))
         bucket = await self._database.write(lambda c: _claimed(c, oldest[-1].sent_us, self._owner))
-        return bucket is not None and self._will(bucket, [row.id for row in oldest])
+        new = [place for place in places if place not in known]
+        return bucket is not None and self._will(bucket, [row.id for row in oldest], new)
 
-    def _will(self, bucket: int, tail_ids: Sequence[int]) -> bool:
+    def _will(self, bucket: int, tail_ids: Sequence[int], new_places: Sequence[Place] = ()) -> bool:
         self._bucket = bucket
+        for new in _portions(new_places, PLACES_AT_ONCE):
+            self._later(partial(give_numbers, places=new))
         for some in _portions(list(enumerate(tail_ids)), MESSAGES_AT_ONCE):
             self._later(partial(_add_docs, bucket=bucket, ids=some))
         self._ahead.append(self._fill)
@@ -92,10 +98,7 @@ class Sealer:
         self._later(lambda c: c.execute(sa.delete(search_sealing)))
 
     async def _will_show(self, bucket: int, rows: Sequence[Any]) -> None:
-        places = {row.spot % SLOTS: _place_of(row) for row in rows}
-        known = await self._database.read(lambda c: known_numbers(c, places.values()))
-        for new in _portions(sorted(set(places.values()) - known.keys()), PLACES_AT_ONCE):
-            self._later(partial(give_numbers, places=new))
+        places = {row.spot % SLOTS: row.place for row in rows}
         for some in _portions(await asyncio.to_thread(_packed, rows), TERMS_AT_ONCE):
             self._later(partial(_add_terms, bucket=bucket, terms=some))
         oldest = min(row.sent_us for row in rows)
@@ -113,6 +116,7 @@ class Sealer:
         self._ahead.append(lambda: self._database.write(held_work))
 
 
+_place = [search_tail.c[name] for name in ("platform", "workspace", "channel", "thread")]
 _lease = clock() + LEASE_S
 _SEALING: Final = sa.select(search_sealing)
 _LOST: Final = sa.select(search_sealing.c.lost)
@@ -143,12 +147,12 @@ _CLAIM: Final = (
     .returning(search_sealing.c.bucket)
 )
 _OLDEST: Final = (
-    sa.select(search_tail.c.id, search_tail.c.sent_us)
+    sa.select(search_tail.c.id, search_tail.c.sent_us, *_place)
     .order_by(search_tail.c.sent_us, search_tail.c.session_id, search_tail.c.position)
     .limit(SLOTS)
 )
 _ADD_DOC: Final = sa.insert(search_docs).from_select(
-    ["spot", "session_id", "position", "author_id", "sent_us", "stream"],
+    ["spot", "session_id", "position", "author_id", "sent_us", "stream", "place"],
     sa.select(
         sa.bindparam("place", type_=sa.BigInteger),
         search_tail.c.session_id,
@@ -156,17 +160,21 @@ _ADD_DOC: Final = sa.insert(search_docs).from_select(
         search_tail.c.author_id,
         search_tail.c.sent_us,
         search_tail.c.stream,
-    ).where(search_tail.c.id == sa.bindparam("tail_id")),
+        search_places.c.id,
+    )
+    .join_from(search_tail, search_places, sa.and_(*(search_places.c[each.name] == each for each in _place)))
+    .where(search_tail.c.id == sa.bindparam("tail_id")),
 )
 _in_bucket = sa.and_(search_docs.c.spot >= sa.bindparam("first"), search_docs.c.spot < sa.bindparam("end"))
 _SPOTS: Final = sa.select(search_docs.c.spot).where(_in_bucket)
 _ROWS: Final = (
     sa.select(
         search_docs.c.spot,
-        *(
-            search_tail.c[name]
-            for name in ("id", "platform", "workspace", "channel", "thread", "sent_us", "terms")
-        ),
+        search_docs.c.place,
+        search_docs.c.sent_us,
+        search_docs.c.stream,
+        search_tail.c.id,
+        search_tail.c.terms,
     )
     .join_from(
         search_docs,
@@ -218,12 +226,12 @@ def _add_docs(c: sa.Connection, bucket: int, ids: Sequence[tuple[int, int]]) -> 
 
 def _packed(rows: Sequence[Any]) -> list[tuple[str, bytes]]:
     """Every term with the slots of the messages that hold it. Pure."""
-    slots: dict[str, list[int]] = {}
+    slots: defaultdict[str, bytearray] = defaultdict(bytearray)  # not lists, which garbage is looked for in
     for row in rows:
-        slot = row.spot % SLOTS
-        for term in row.terms.split():
-            slots.setdefault(term, []).append(slot)
-    return [(term, pack(held)) for term, held in sorted(slots.items())]
+        here = listed(row.spot % SLOTS, row.place)
+        for term in sealed_terms(row.terms.split(), row.stream):
+            slots[term] += here
+    return [(term, pack(slots[term])) for term in sorted(slots)]
 
 
 def _add_terms(c: sa.Connection, bucket: int, terms: Sequence[tuple[str, bytes]]) -> None:
@@ -251,14 +259,13 @@ def _still_held(
     for spot in c.scalars(_SPOTS, _bounds(bucket)):
         there |= 1 << spot % SLOTS
     for term, slots in terms:
-        if held := bits_of(slots) & there:
-            yield term, pack([*highest_first(held)])
+        if held := held_among(slots, there):
+            yield term, held
 
 
-def _show(c: sa.Connection, bucket: int, oldest_us: int, places: Mapping[int, Place]) -> None:
+def _show(c: sa.Connection, bucket: int, oldest_us: int, places: Mapping[int, int]) -> None:
     """Let searches look into the bucket from now on."""
-    numbers = give_numbers(c, places.values())
-    by_slot = (numbers[places[slot]] if slot in places else 0 for slot in range(max(places) + 1))
+    by_slot = (places.get(slot, 0) for slot in range(max(places) + 1))
     c.execute(
         sa.insert(search_buckets),
         {"bucket": bucket, "oldest_us": oldest_us, "places": pack_places(by_slot)},

@@ -123,6 +123,19 @@ async def test_nothing_is_found_outside_the_places_that_may_be_read(archive: Dat
     assert names(await search(archive, wanted("login", places=frozenset()))) == []
 
 
+async def test_places_whose_numbers_end_alike_are_told_apart(archive: Database) -> None:
+    """Of a place's number the index keeps two bytes with each word, and more only with the message."""
+    mine, alike = PLACES["open"], PLACES["private"]
+    numbered = [{"id": 7, **mine._asdict()}, {"id": 7 + 2**16, **alike._asdict()}]
+    await archive.write(lambda c: c.execute(sa.insert(search_places), numbered))
+    said = [Entry(n, n, place, "ann", "zebra", DAY_0) for n, place in enumerate((mine, alike), 1)]
+    await archive.write(lambda c: index(c, said))
+    await Sealer(archive).seal(1)
+    for n, place in enumerate((mine, alike), 1):
+        found = await search(archive, wanted("zebra", places=frozenset({place})))
+        assert [hit.session_id for hit in found.hits] == [n]
+
+
 @pytest.mark.parametrize("sealed", ["none", "all"])
 async def test_filters_narrow_the_hits(archive: Database, sealed: str) -> None:
     await filled(archive, sealed=sealed)

@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 
 from bot.domain import Addressed, Author, Deleted, Edited, Message, Said, SessionKey
 from bot.finding import Place
+from storage import schema
 from storage.archive.claims import Claimant
 from storage.archive.records import Records
 from storage.database import Database
@@ -121,6 +123,24 @@ async def test_an_index_of_another_format_is_made_anew_step_by_step(
     assert await rows(database, search_tail) == await rows(database, messages)
     old = sa.select(search_terms.c.term).where(search_terms.c.term.like("%old"))
     assert await database.read(lambda c: c.execute(old).all()) == []
+
+
+async def test_an_index_of_the_last_format_is_in_nobodys_way_until_it_is_made_anew(
+    database: Database,
+) -> None:
+    records = await said(database, ["lion", "zebra", "gnu"])
+    await Sealer(database).seal(1)
+    await database.write(lambda c: command.downgrade(schema._config(c), "0008"))
+    shorter = sa.update(search_terms).values(slots=b"\x00\x00")
+    await database.write(lambda c: c.execute(shorter))
+    await database.write(lambda c: c.execute(sa.update(search_backlog).values(format=2)))
+    await schema.migrate(database)
+    assert await found(database, "lion") == []
+    await records.edit(Edited(KEY, message(1, "tiger", edited=1), Addressed.THREAD))
+    await records.delete(Deleted(KEY, 2))
+    await settle(database)
+    assert [await found(database, word) for word in ("lion", "tiger", "zebra", "gnu")] == [[], [1], [], [3]]
+    assert await rows(database, search_terms) == 0
 
 
 async def test_a_new_archive_has_an_index_of_this_format(database: Database) -> None:

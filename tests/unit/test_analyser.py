@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.analyser import LONGEST_TEXT, analyse, chunks, composed, fold
+from storage.analyser import LONGEST_TEXT, analyse, chunks, composed, fold, pairs_of, words_of
+from storage.search.clauses import phrase_clause
 
 HARD_TEXT = st.text(
     alphabet=st.one_of(
@@ -130,3 +131,22 @@ def test_the_longest_text_stays_within_bounds(piece: str) -> None:
     analysis = analyse(piece * LONGEST_TEXT)
     assert len(analysis.stream) <= 2 * LONGEST_TEXT + 100
     assert max(map(len, analysis.terms), default=0) <= 100
+
+
+WORDS = st.lists(
+    st.sampled_from(["a", "no", "foo_bar", "FooBar", "東京", "京", "👍", "é", "x.y", "-"]), max_size=8
+)
+
+
+@given(WORDS, st.data())
+def test_a_phrase_has_no_pair_that_the_texts_with_it_have_not(words: list[str], data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(words)))
+    clause = phrase_clause(" ".join(words[start : data.draw(st.integers(start, len(words)))]))
+    stream = analyse(" ".join(words)).stream
+    if clause and clause.exact in stream:
+        assert clause.ways[0].pairs <= pairs_of(words_of(stream))
+
+
+def test_words_the_other_way_round_are_another_pair() -> None:
+    assert pairs_of(["login", "page"]) != pairs_of(["page", "login"])
+    assert len(pairs_of(["login", "page"])) == 1
