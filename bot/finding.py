@@ -129,6 +129,8 @@ class Talk:
     title: str
     active_at: datetime
     messages: int
+    first: int | None = None
+    """Position of the message that the title is read from; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)

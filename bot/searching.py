@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 from bot.cleaning import clean, plain_name
 from bot.domain import Call, SessionKey, Tool, Turn
 from bot.errors import LeaseLost, ThreadflyError
-from bot.finding import Line, Page, Question, Seen, Shown
+from bot.finding import Line, Page, Question, Seen, Shown, Talk
 from bot.prompt import Count
 from bot.recall import Recall
 from bot.recall_words import LEFT_OUT, moment
@@ -132,7 +132,7 @@ class Searcher:
         shown = _fitting(page, parts, tokens, self._count)
         if parts and not shown:
             return NO_ROOM
-        sources = [Source(part.key, position) for part in shown for position in part.said]
+        sources = [source for part in shown for source in part.sources()]
         if sources and not await self._sources.given(turn, sources):
             return CHANGED
         return _as_json(page, shown)
@@ -150,14 +150,13 @@ class Searcher:
             line.position: _told(line, link, zone, is_hit=line.position == hit.line.position)
             for line, link in zip(lines, links, strict=True)
         }
-        return _Part(hit.talk.key, shown.where, hit.talk.title, told)
+        return _Part(hit.talk, shown.where, told)
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    key: SessionKey
+    talk: Talk
     where: str
-    title: str
     said: Mapping[int, dict[str, Any]]
     """By position."""
 
@@ -166,7 +165,13 @@ class _Part:
         return replace(self, said={at: line for at, line in self.said.items() if line.get("found")})
 
     def told(self) -> dict[str, Any]:
-        return {"where": self.where, "conversation": self.title, "said": list(self.said.values())}
+        return {"where": self.where, "conversation": self.talk.title, "said": list(self.said.values())}
+
+    def sources(self) -> Iterator[Source]:
+        """What is told, and the message that the conversation is called by."""
+        yield from (Source(self.talk.key, position) for position in self.said)
+        if self.talk.title and self.talk.first is not None:
+            yield Source(self.talk.key, self.talk.first)
 
 
 def _told(line: Line, link: str, zone: str, *, is_hit: bool) -> dict[str, Any]:

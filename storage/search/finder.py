@@ -172,8 +172,8 @@ def _talk(c: sa.Connection, home: Any) -> Talk:
     first = _FIRST.first(c, {"session": home.id})
     title = snippet(_said(message_of(first)), frozenset(), TITLE) if first is not None else None
     shown = f"{title.text}{'…' if title.cut_after else ''}" if title else ""
-    key = key_of(home)
-    return Talk(key, place_of(home, key), shown, home.active_at, home.messages)
+    key, position = key_of(home), first.position if first is not None else None
+    return Talk(key, place_of(home, key), shown, home.active_at, home.messages, position)
 
 
 def _line(row: Any, terms: frozenset[str] = frozenset(), length: int = 240) -> Line:

@@ -1,6 +1,7 @@
 """An answer whose model was given, by a search, what is forgotten elsewhere goes with it."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -30,7 +31,7 @@ from storage.database import Database
 from storage.tables import erasures, tombstones, turn_sources
 from tests.fakes.core import HeldModel, Process
 from tests.fakes.library import Library
-from tests.integration.test_forgetting import ELSEWHERE, HERE, JOE, KEY, OTHER, SECRET, T0, World, said
+from tests.integration.test_forgetting import ANN, ELSEWHERE, HERE, JOE, KEY, OTHER, SECRET, T0, World, said
 
 SUE = Author("U3", "Sue")
 QUOTE = f"Ann said: {SECRET}."
@@ -169,3 +170,23 @@ async def test_a_turn_that_is_somebody_elses_is_given_nothing(world: World) -> N
     assert recorded.turn is not None
     with pytest.raises(LeaseLost):
         await Sources(world.database).given(replace(recorded.turn, epoch=9), [Source(KEY, 1)])
+
+
+async def test_a_conversation_that_is_called_by_what_was_said_first_counts_as_that(world: World) -> None:
+    key = replace(KEY, thread="9")
+    for position, by in ((1, ANN), *((n, SUE) for n in range(100, 110))):
+        text = f"the {SECRET}" if by is ANN else f"hello from me, number {position}"
+        await world.process.records.record(replace(said(position, text, by, key), answer=False))
+    last = '{"words": "109"}'
+    world.model.answer = lambda prompt: (
+        [Delta(prompt.messages[-1].text), Finished(Usage())]
+        if prompt.messages[-1].role is Role.TOOL
+        else [Called((Call("1", "search_archive", last),)), Finished(Usage())]
+    )
+    await world.say(said(4_000_000, "what else?", JOE, OTHER))
+    (answer,) = await others(world, OTHER) - {"what else?"}
+    assert [line["text"] for line in json.loads(answer)["found"][0]["said"]][-1].endswith("109")
+    assert answer.count(SECRET) == 1
+    await world.order("forget me yes")
+    assert await others(world, OTHER) == {"what else?"}
+    assert await world.holds(SECRET) == []
