@@ -1,14 +1,21 @@
 """What operators' commands open beside a bot that may be running."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
+import sqlalchemy as sa
+
+from bot.bootstrap import hot_context, open_dragonfly
+from bot.core import retention
 from bot.datafolder import prepare_data_folder
+from bot.errors import ThreadflyError
 from bot.finding import Shelf
 from bot.forgetting import Forgetting
+from bot.platforms import installing
 from bot.ports import HotContext
 from bot.recall import Recall
+from bot.recall_table import Asker, Lookup
 from bot.settings import Settings
 from bot.stats import Stats
 from storage import schema
@@ -18,20 +25,11 @@ from storage.archive.stats import read_stats
 from storage.database import Database, open_database
 from storage.search.finder import SqlFinder
 
-if TYPE_CHECKING:
-    pass
-
-
-from contextlib import AbstractAsyncContextManager
-
-from bot.bootstrap import hot_context, open_dragonfly
-from bot.core import retention
-from bot.errors import ThreadflyError
-from bot.platforms import installing
-from bot.recall_table import Asker, Lookup
-
 OFF = "{name} is off: set {variable}, with which I ask it what somebody may read there."
 UNKNOWN = "There is no platform called {name}: take slack, discord or web."
+NO_ARCHIVE = (
+    "There is no archive at {path}. Run this in the bot's folder, or name its settings with --config."
+)
 
 
 @asynccontextmanager
@@ -40,7 +38,7 @@ async def open_lookup(settings: Settings, by: Asker | None) -> AsyncIterator[Loo
 
     Raises `ThreadflyError` where the platform is off or can't be asked.
     """
-    prepare_data_folder(settings.data_dir)
+    _look_for_archive(settings)
     async with AsyncExitStack() as stack:
         database = open_database(settings.archive_url)
         stack.push_async_callback(database.close)
@@ -100,14 +98,20 @@ def _discord(settings: Settings, workspace: str) -> AbstractAsyncContextManager[
 
 @asynccontextmanager
 async def open_forgetting(settings: Settings) -> AsyncIterator[Forgetting]:
-    """What erases, beside a bot that may be running."""
+    """What erases, beside a bot that may be running. Raises `ThreadflyError` where there is no archive."""
+    _look_for_archive(settings)
     async with _beside(settings) as (database, hot):
         yield Forgetting(Erasures(database), hot, retention(settings))
 
 
 @asynccontextmanager
-async def open_carrying(settings: Settings) -> AsyncIterator[Carrying]:
-    """What takes the archive out and in, beside a bot that may be running."""
+async def open_carrying(settings: Settings, *, out: bool) -> AsyncIterator[Carrying]:
+    """What takes the archive out and in, beside a bot that may be running.
+
+    `out`: raises `ThreadflyError` where there is no archive; else one is made.
+    """
+    if out:
+        _look_for_archive(settings)
     async with _beside(settings) as (database, _):
         yield Carrying(database)
 
@@ -124,9 +128,17 @@ async def _beside(settings: Settings) -> AsyncIterator[tuple[Database, HotContex
         yield database, hot_context(settings, server, archive_id)
 
 
+def _look_for_archive(settings: Settings) -> None:
+    """Nobody who is in the wrong folder is told that there is nothing, or nothing left."""
+    url = sa.make_url(settings.archive_url)
+    path = Path(url.database or "")
+    if url.get_backend_name() == "sqlite" and not path.exists():
+        raise ThreadflyError(NO_ARCHIVE.format(path=path))
+
+
 async def take_stats(settings: Settings) -> Stats:
-    """What the archive holds, beside a bot that may be running."""
-    prepare_data_folder(settings.data_dir)
+    """What the archive holds, beside a bot that may be running. Raises as `open_forgetting`."""
+    _look_for_archive(settings)
     database = open_database(settings.archive_url)
     try:
         await schema.prepare(database)

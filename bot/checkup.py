@@ -8,6 +8,7 @@ from adapters.llm.roster import Patience, Roster
 from bot import doctor
 from bot.bootstrap import model_settings
 from bot.datafolder import prepare_data_folder
+from bot.errors import ArchiveOutdated
 from bot.redaction import without_password
 from bot.settings import Settings
 from storage import schema
@@ -15,10 +16,7 @@ from storage.database import SqliteDatabase, open_database
 from storage.dragonfly import Dragonfly
 from storage.embedded import EmbeddedServer
 
-_MISFITS = {
-    schema.Fit.OLD: "its schema is older than this release, or missing",
-    schema.Fit.NEWER: "its schema was made by a newer release; run that one",
-}
+OLD_SCHEMA = "its schema is older than this release, or missing"
 
 
 @asynccontextmanager
@@ -43,9 +41,11 @@ def _archive(settings: Settings, stack: AsyncExitStack) -> doctor.Check:
         if isinstance(database, SqliteDatabase):
             prepare_data_folder(settings.data_dir)
         fit = await schema.fit(database)
-        if fit is schema.Fit.OLD and isinstance(database, SqliteDatabase):
-            return ""  # `threadfly run` migrates it by itself
-        return _MISFITS.get(fit, "")
+        if fit is schema.Fit.NEWER:
+            raise ArchiveOutdated(schema.MADE_BY_NEWER)
+        if fit is schema.Fit.CURRENT or isinstance(database, SqliteDatabase):
+            return ""  # an older file is migrated by `threadfly run` itself
+        return OLD_SCHEMA
 
     return doctor.probed("archive", f"opened {settings.archive_name}", probe, "Run `threadfly migrate`.")
 

@@ -2,18 +2,18 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bot import VERSION
-from bot.errors import SettingsError, ThreadflyError
+from bot.errors import ThreadflyError
+from bot.terminal import FAILED, ending_well, progress, written
 
 if TYPE_CHECKING:
     from bot.doctor import Finding
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from bot.settings import Settings
     from bot.sheets import Counted, Piece, Scope
 
-FAILED, WRONG_SETTINGS = 1, 2
 PIPED_WIDTH = 160
 
 app = typer.Typer(
@@ -36,22 +35,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run a command; what goes wrong ends as a line on standard error, never as a traceback."""
-    try:
-        app()
-    except SettingsError as error:
-        _end(str(error), WRONG_SETTINGS)
-    except ThreadflyError as error:
-        _end(str(error), FAILED)
-    except Exception as error:  # noqa: BLE001  # a bug: its place, without what the values were
-        from bot.logs import describe
-
-        _end(f"this is a bug in Threadfly, please report it: {describe(error)}", FAILED)
-
-
-def _end(sentences: str, code: int) -> NoReturn:
-    for line in sentences.splitlines():
-        print(f"threadfly: {line}", file=sys.stderr)  # noqa: T201  # the terminal is where it belongs
-    sys.exit(code)
+    ending_well(app)
 
 
 def _show_version(wanted: bool) -> None:
@@ -313,28 +297,10 @@ async def _export(settings: "Settings", scope: "Scope", form: Form, output: Path
     from bot.carry import write_out
     from bot.printed import PRINTERS
 
-    async with open_carrying(settings) as carrying:
+    async with open_carrying(settings, out=True) as carrying:
         total = await carrying.count(scope)
-        with _written(output) as to, _progress("Writing", total) as tick:
+        with written(output) as to, progress("Writing", total) as tick:
             return await write_out(carrying, scope, PRINTERS[form](), to, tick)
-
-
-@contextlib.contextmanager
-def _written(output: Path | None) -> "Iterator[TextIO]":
-    """The file, which only its owner can read; else standard output."""
-    if output is None:
-        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # it is a text stream
-        yield sys.stdout
-        return
-    try:
-        with open(output, "w", encoding="utf-8", opener=_private) as file:  # it takes an opener
-            yield file
-    except OSError as error:
-        raise ThreadflyError(f"{output} can't be written: {error.strerror or error}") from error
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 @app.command("import")
@@ -360,8 +326,8 @@ async def _import(settings: "Settings", source: Path, workspace: str) -> "Counte
     from bot.beside import open_carrying
     from bot.carry import read_in
 
-    async with open_carrying(settings) as carrying:
-        with _read(source, workspace) as pieces, _progress("Reading", None) as tick:
+    async with open_carrying(settings, out=False) as carrying:
+        with _read(source, workspace) as pieces, progress("Reading", None) as tick:
             return await read_in(carrying, pieces, tick)
 
 
@@ -383,19 +349,6 @@ def _read(source: Path, workspace: str) -> "Iterator[Iterator[Piece]]":
         raise ThreadflyError(f"{source} can't be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise ThreadflyError(f"{source} is no text in UTF-8") from error
-
-
-@contextlib.contextmanager
-def _progress(what: str, total: int | None) -> "Iterator[Callable[[int], None]]":
-    """A bar on standard error, if that is a terminal; to be told how many messages went by."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda count: progress.advance(task, count)
 
 
 manifest = typer.Typer(help="Print what a platform wants to know of the app.", no_args_is_help=True)

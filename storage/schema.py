@@ -14,6 +14,7 @@ from storage.database import Database, SqliteDatabase
 from storage.tables import archive
 
 HERE = Path(__file__).parent / "migrations"
+MADE_BY_NEWER = "The archive was made by a newer Threadfly. Run that release, or restore an older backup."
 _LOCK = 0x7468_7265_6164  # "thread": two processes that migrate at once take turns
 
 
@@ -33,7 +34,10 @@ async def fit(database: Database) -> Fit:
 
 
 async def migrate(database: Database) -> list[str]:
-    """Bring the schema to this release; the revisions that were applied. Safe to run twice at once."""
+    """Bring the schema to this release; the revisions that were applied. Safe to run twice at once.
+
+    Raises `ArchiveOutdated` for that of a later release.
+    """
     return await database.write(_upgrade)
 
 
@@ -45,9 +49,7 @@ async def prepare(database: Database) -> str:
     """
     state = await fit(database)
     if state is Fit.NEWER:
-        raise ArchiveOutdated(
-            "The archive was made by a newer Threadfly. Run that release, or restore an older backup."
-        )
+        raise ArchiveOutdated(MADE_BY_NEWER)
     if state is Fit.OLD:
         if not isinstance(database, SqliteDatabase):
             raise ArchiveOutdated("The archive's schema is older than this release. Run `threadfly migrate`.")
@@ -86,6 +88,8 @@ def _upgrade(c: sa.Connection) -> list[str]:
     from alembic import command
 
     with _alone(c):
+        if _fit(c) is Fit.NEWER:
+            raise ArchiveOutdated(MADE_BY_NEWER)
         before = _present(c)
         command.upgrade(_config(c), "head")
         if c.execute(sa.select(archive.c.id)).first() is None:

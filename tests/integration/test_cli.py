@@ -243,6 +243,7 @@ async def _talked(folder: Path) -> None:
     ],
 )
 def test_what_an_operator_can_not_ask_is_said(folder: Path, options: tuple[str, ...], told: str) -> None:
+    asyncio.run(_talked(folder))
     done = threadfly("recall", *options)
     assert done.returncode != 0
     assert told in " ".join((done.stdout + done.stderr).replace("│", " ").split())
