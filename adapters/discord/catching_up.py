@@ -273,12 +273,13 @@ class CatchingUp:
                 page = await self._rest.call("GET", path, query=query, channel_id=channel)
             except (PlatformForbidden, PostGone):
                 return
-            for thread in page["threads"]:
+            threads = page.get("threads") or []
+            for thread in threads:
                 yield thread
-            if not (page.get("has_more") and page["threads"]):
+            if not (page.get("has_more") and threads):
                 return
-            last = page["threads"][-1]
-            query["before"] = last["id"] if before == "id" else last["thread_metadata"]["archive_timestamp"]
+            last = threads[-1]
+            query["before"] = last["id"] if before == "id" else _archived_at(last).isoformat()
 
     def _since(self, spot: Spot, marks: Mapping[str, int]) -> int | None:
         """Up to where the place is archived. A thread that was never seen is as old as its channel's mark."""
@@ -345,4 +346,6 @@ class CatchingUp:
 
 
 def _archived_at(thread: Payload) -> datetime:
-    return datetime.fromisoformat(thread["thread_metadata"]["archive_timestamp"])
+    """When; where that is not told, it may have been just now."""
+    told = (thread.get("thread_metadata") or {}).get("archive_timestamp")
+    return datetime.fromisoformat(told) if told else datetime.now(UTC)

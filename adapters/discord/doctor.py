@@ -89,7 +89,7 @@ async def _rights(rest: Rest) -> AsyncIterator[Finding]:
         yield Finding("Discord: servers", well=False, found="the bot is in none", advice=advice)
     for guild in guilds:
         what = f"Discord: rights in {guild['name']}"
-        missing = _missing(discord.Permissions(int(guild["permissions"])))
+        missing = _missing(discord.Permissions(int(guild.get("permissions") or 0)))
         if missing:
             advice = f"Give them to its role, or invite it again: {invitation}."
             yield Finding(what, well=False, found=f"it lacks {', '.join(missing)}", advice=advice)

@@ -87,7 +87,7 @@ def display_name(user: Payload, member: Payload | None) -> str:
 
 def is_told(payload: Payload) -> bool:
     """Somebody said it, in contrast to what Discord writes into channels."""
-    return payload.get("type", DEFAULT) in TOLD
+    return (payload.get("type") or DEFAULT) in TOLD
 
 
 def replies_to(payload: Payload) -> Payload | None:
@@ -161,10 +161,10 @@ def text(payload: Payload, bot: Bot, names: Names) -> str:
     for snapshot in payload.get("message_snapshots") or ():
         quoted = _written(snapshot.get("message") or {}, bot, names)
         lines += [f"> {line}" for line in quoted.splitlines()]
-    lines += [f"[sticker: {sticker['name']}]" for sticker in payload.get("sticker_items") or ()]
+    lines += [f"[sticker: {sticker.get('name') or ''}]" for sticker in payload.get("sticker_items") or ()]
     if poll := payload.get("poll"):
-        lines.append(f"[poll: {(poll.get('question') or {}).get('text', '')}]")
-        lines += [f"- {(a.get('poll_media') or {}).get('text', '')}" for a in poll.get("answers", ())]
+        lines.append(f"[poll: {(poll.get('question') or {}).get('text') or ''}]")
+        lines += [f"- {(a.get('poll_media') or {}).get('text') or ''}" for a in poll.get("answers") or ()]
     return "\n".join(lines)
 
 
@@ -184,7 +184,7 @@ def _of_embeds(payload: Payload) -> Iterator[str]:
         if embed.get("type", RICH) == RICH:
             told = [embed.get("title"), embed.get("description")]
             for line in embed.get("fields") or ():
-                told += [f"{line.get('name', '')}: {line.get('value', '')}"]
+                told += [f"{line.get('name') or ''}: {line.get('value') or ''}"]
             yield from (text for text in told if text)
 
 
@@ -238,10 +238,10 @@ def _attachments(payload: Payload) -> list[Attachment]:
         files += (snapshot.get("message") or {}).get("attachments") or ()
     return [
         Attachment(
-            file.get("filename", ""),
+            file.get("filename") or "",
             (file.get("content_type") or "").split(";")[0].strip(),
             int(file.get("size") or 0),
-            file.get("url", ""),
+            file.get("url") or "",
         )
         for file in files
     ]
@@ -249,4 +249,4 @@ def _attachments(payload: Payload) -> list[Attachment]:
 
 def roles(payload: Payload) -> frozenset[str]:
     """Ids of the author's roles, where the payload has them."""
-    return frozenset((payload.get("member") or {}).get("roles", ()))
+    return frozenset((payload.get("member") or {}).get("roles") or ())

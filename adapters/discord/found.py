@@ -295,5 +295,5 @@ def _rows(*rows: list[Payload]) -> list[Payload]:
 
 def is_page(post: Payload) -> bool:
     """Whether a post of the bot shows what was found."""
-    buttons = [button for row in post.get("components", ()) for button in row.get("components", ())]
-    return any(read(button.get("custom_id", "")) for button in buttons)
+    buttons = [button for row in post.get("components") or () for button in row.get("components") or ()]
+    return any(read(button.get("custom_id") or "") for button in buttons)

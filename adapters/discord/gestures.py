@@ -123,12 +123,12 @@ class Gestures:
 
     async def _answer_this(self, payload: Payload, data: Payload, spot: Spot) -> str:
         """Answer a message as if it had mentioned the bot."""
-        message = (data.get("resolved") or {}).get("messages", {}).get(data.get("target_id"))
+        message = ((data.get("resolved") or {}).get("messages") or {}).get(data.get("target_id"))
         if message is None or self._receiver is None or spot.kind in (FORUM, MEDIA):
             return _RECEIPTS[Receipt.IGNORED]
         if message["author"]["id"] != hooks.person(payload).id:
             return NOT_YOURS
-        mentions = [*message.get("mentions", ()), {"id": str(self._rest.me), "username": ""}]
+        mentions = [*(message.get("mentions") or ()), {"id": str(self._rest.me), "username": ""}]
         asked = {**message, "mentions": mentions, "member": payload.get("member")}
         return _RECEIPTS[await self._receiver.take(asked, spot)]
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from adapters.discord import events
+from adapters.discord import events, leniency
 from adapters.discord.people import People
 from adapters.discord.places import Places, Spot
 from adapters.discord.rest import Rest
@@ -47,7 +47,8 @@ class Past:
             if len(found) == limit:
                 whole = False
                 break
-            found.append(await self.message(guild, payload))
+            with leniency.passing_over("message"):
+                found.append(await self.message(guild, payload))
         later = () if spot.direct else await self._later(spot, key, position, limit)
         return History(tuple(reversed(found)), whole, later)
 
@@ -61,8 +62,9 @@ class Past:
                 after = int(payload["id"])
                 if spot.guild is not None:
                     payload["guild_id"] = key.workspace
-                if (said := await self._heard(payload, spot)) is not None and said.key == key:
-                    found.append(said)
+                with leniency.passing_over("message"):
+                    if (said := await self._heard(payload, spot)) is not None and said.key == key:
+                        found.append(said)
         return tuple(found[:limit])
 
     async def _backwards(self, spot: Spot, position: int) -> AsyncIterator[Payload]:
@@ -80,7 +82,7 @@ class Past:
 
     def _is_handed(self, payload: Payload) -> bool:
         """A file of ours that was for one person: no part of the conversation."""
-        ours = int(payload["author"]["id"]) == self._rest.me
+        ours = events.author_id(payload) == self._rest.me
         return ours and any(is_name(file.get("filename") or "") for file in payload.get("attachments") or ())
 
     async def _page(self, channel: int, before: int = NEWEST_EVER, after: int = 0) -> list[Payload]:

@@ -8,7 +8,8 @@ Everything here works on what discord.py looks up at run time, as `addresses.py`
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import aiohttp
@@ -170,6 +171,15 @@ def _lenient(event: str, parse: Parser, told: set[str]) -> Parser:
             _pass_over(event, error, told)
 
     return run
+
+
+@contextmanager
+def passing_over(what: str) -> Iterator[None]:
+    """Pass over a single thing that cannot be read, so that it holds up no other."""
+    try:
+        yield
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        _pass_over(what, error, set())
 
 
 def _pass_over(event: str, error: Exception, told: set[str]) -> None:

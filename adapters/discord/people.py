@@ -22,7 +22,7 @@ class People:
     def met(self, guild: int, payload: Payload) -> None:
         """Remember the member that came with a message."""
         if member := payload.get("member"):
-            known = {"nick": member.get("nick"), "roles": list(member.get("roles", ()))}
+            known = {"nick": member.get("nick"), "roles": list(member.get("roles") or ())}
             self._members.put((guild, int(payload["author"]["id"])), known)
 
     async def complete(self, guild: int | None, payload: Payload) -> Payload:
@@ -43,4 +43,4 @@ class People:
             )
         except PlatformError:  # left the guild, or not to be had now: the user's own name must do
             return _NONE
-        return {"nick": member.get("nick"), "roles": list(member.get("roles", ()))}
+        return {"nick": member.get("nick"), "roles": list(member.get("roles") or ())}

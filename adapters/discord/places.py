@@ -77,7 +77,7 @@ class Spot:
 
 def spot_of(payload: Payload) -> Spot:
     """A channel as the API sends it."""
-    kind = int(payload["type"])
+    kind = int(payload.get("type") or TEXT)
     parent = int(payload["parent_id"]) if payload.get("parent_id") else None
     guild = int(payload["guild_id"]) if payload.get("guild_id") else None
     in_thread = kind in THREADS

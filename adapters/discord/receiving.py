@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from adapters.discord import events
+from adapters.discord import events, leniency
 from adapters.discord.notices import UNREAD, Notices
 from adapters.discord.people import People
 from adapters.discord.places import GROUP, Places, Spot, spot_of
@@ -135,7 +135,9 @@ class Receiver:
 
     async def take(self, payload: Payload, spot: Spot, *, answer: bool = True, read: bool = False) -> Receipt:
         """One message; returns when it is kept, and `catch_up` then passes it over."""
-        said = await self.said(payload, spot)
+        said: Said | None = None
+        with leniency.passing_over("message"):
+            said = await self.said(payload, spot)
         if said is None:
             return Receipt.IGNORED
         said = replace(said, answer=answer, read=read)

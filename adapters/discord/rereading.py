@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from adapters.discord import events
+from adapters.discord import events, leniency
 from adapters.discord.places import FORUM, MEDIA, PLATFORM, PUBLIC_THREAD, Places, Spot
 from adapters.discord.rest import UNKNOWN_CHANNEL, Missing, Rest
 from adapters.posts import Throttled
@@ -154,7 +154,10 @@ class Rereading:
             return
         payloads = [*stretch.payloads, *_starters(stretch.payloads)]
         there = frozenset(int(payload["id"]) for payload in payloads)
-        edited = [await self._read(spot.guild, payload) for payload in payloads if _is_edited(payload)]
+        edited: list[Message] = []
+        for payload in filter(_is_edited, payloads):
+            with leniency.passing_over("message"):
+                edited.append(await self._read(spot.guild, payload))
         read = tuple(message for message in edited if message.text or message.attachments)
         await self._tell(Reread(spot.key(thread), stretch.after, stretch.upto, there, read))
 

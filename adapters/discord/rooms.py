@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters.discord import events
 from adapters.discord.notices import NO_THREADS, Notices
-from adapters.discord.places import CAN_HAVE_THREADS, DIRECT, Places, Spot
+from adapters.discord.places import CAN_HAVE_THREADS, DIRECT, PUBLIC_THREAD, Places, Spot
 from adapters.discord.rest import INVALID_BODY, THREAD_EXISTS, TITLE_BLOCKED, Refused, Rest
 from adapters.discord.sending import MESSAGE
 from bot.domain import Turn
@@ -138,7 +138,7 @@ class Rooms:
             thread = await self._rest.call("POST", path, body={"name": UNNAMED}, **ids)
         self._places.opened(message, int(thread["id"]))
         self._places.hold(message, spot.guild or 0)
-        return self._places.learn(thread, spot.guild or 0).id
+        return self._places.learn({"type": PUBLIC_THREAD, "parent_id": spot.id, **thread}, spot.guild or 0).id
 
     async def _name(self, channel: int, message: int) -> str:
         if known := self._questions.get(message):

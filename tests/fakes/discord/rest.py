@@ -556,6 +556,11 @@ class Rest:
     def _thread_page(self, request: web.Request, threads: list[Channel]) -> Payload:
         shown = threads[: min(self.thread_page, int(request.query.get("limit", 50)))]
         payloads = [self.world.channel_payload(c.id) for c in shown]
+        if self.bare:
+            payloads = [
+                {name: value for name, value in p.items() if name != "thread_metadata"} for p in payloads
+            ]
+            return {"threads": payloads}
         return {"threads": payloads, "members": [], "has_more": len(threads) > len(shown)}
 
     async def get_thread_member(self, request: web.Request) -> Payload:
