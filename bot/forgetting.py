@@ -55,6 +55,8 @@ class Erasure(NamedTuple):
     upto: int
     buried: bool = True
     """Each message leaves a tombstone. Else only its session remembers up to where it was emptied."""
+    before: datetime | None = None
+    """Of an author, what was said up to then goes. None: whatever they said."""
 
 
 class Batch(NamedTuple):

@@ -183,7 +183,7 @@ turns = sa.Table(
         sa.Boolean,
         nullable=False,
         server_default=sa.false(),
-        comment="what it answers was forgotten while it ran: its reply is not archived",
+        comment="what it answers or was given is forgotten: its reply goes, or is never archived",
     ),
     sa.UniqueConstraint("session_id", "asked_position", name="uq_turns_asked"),
     sa.Index(

@@ -11,8 +11,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from bot.domain import NEWEST_EVER, SessionKey
+from bot.forgetting import Erasure
 from storage.archive.searchable import let_find_no_more
-from storage.archive.sources import unsaid_in, unsay
+from storage.archive.sources import TO_BE_TRIED, unsaid_in, unsay
 from storage.archive.statements import (
     BURY,
     LOCK_SESSION_BY_ID,
@@ -43,17 +44,28 @@ _LESS: Final = (
 )
 
 
-def quell(c: sa.Connection, session_id: int, author: str, upto: int) -> None:
-    """Let nothing be answered any more that is about to go, nor shown to a model.
+def quell(c: sa.Connection, session_id: int, erasure: Erasure) -> None:
+    """Let nothing of what goes be answered any more, nor shown to a model; mark the answers that go with it.
 
-    With an `author`, that is what they asked; for everybody, what was asked up to `upto`.
+    Which answers these are is told by the questions' times: so it is settled before any question is erased.
     """
     session = c.execute(LOCK_SESSION_BY_ID, {"session": session_id}).first()
     if session is None:
         return
-    if author == EVERYBODY:
-        _raise_floor(c, session, upto)
-    _stop_answers(c, session, author, upto)
+    if erasure.author == EVERYBODY:
+        _raise_floor(c, session, erasure.upto)
+    mine = _concerned(session.id, erasure)
+    here = sa.and_(turns.c.session_id == session.id, turns.c.forgotten)
+    c.execute(sa.update(turns).where(mine).values(forgotten=True))
+    for_mine = sa.select(turns.c.into_id).where(mine, turns.c.state == "merged")
+    c.execute(
+        sa.update(turns)
+        .where(turns.c.session_id == session.id, turns.c.id.in_(for_mine))
+        .values(forgotten=True)
+    )
+    c.execute(sa.update(turns).where(here, turns.c.state == "running").values(stop_asked=True))
+    _drop(c, session, mine)
+    _begin_anew(c, session, here)
 
 
 def _raise_floor(c: sa.Connection, session: Any, upto: int) -> None:
@@ -70,18 +82,8 @@ def _raise_floor(c: sa.Connection, session: Any, upto: int) -> None:
     )
 
 
-def _stop_answers(c: sa.Connection, session: Any, author: str, upto: int) -> None:
-    mine = _concerned(session.id, author, upto)
-    for_mine = sa.select(turns.c.into_id).where(mine, turns.c.state == "merged")
-    c.execute(
-        sa.update(turns)
-        .where(
-            turns.c.session_id == session.id,
-            turns.c.state == "running",
-            sa.or_(mine, turns.c.id.in_(for_mine)),
-        )
-        .values(forgotten=True, stop_asked=True)
-    )
+def _drop(c: sa.Connection, session: Any, mine: sa.ColumnElement[bool]) -> None:
+    """Let nothing of `mine` be answered, nor tried again."""
     dropped = {"state": "dropped", "finished_at": datetime.now(UTC)}
     c.execute(sa.update(turns).where(mine, turns.c.state == "failed").values(dropped))
     queued = c.execute(sa.update(turns).where(mine, turns.c.state == "queued").values(dropped)).rowcount
@@ -91,59 +93,84 @@ def _stop_answers(c: sa.Connection, session: Any, author: str, upto: int) -> Non
         )
 
 
-def _concerned(session_id: int, author: str, upto: int) -> sa.ColumnElement[bool]:
+def _begin_anew(c: sa.Connection, session: Any, marked: sa.ColumnElement[bool]) -> None:
+    """Take what they said so far from answers to others that may be tried again: what comes then is kept.
+
+    No tombstone: the new answer is to stand where the old one stood.
+    """
+    tried = sa.and_(marked, turns.c.state.in_(TO_BE_TRIED))
+    replies = sa.select(turns.c.reply_position).where(tried)
+    here = sa.select(messages).where(messages.c.session_id == session.id)
+    _take(c, session, c.execute(here.where(messages.c.position.in_(replies))).all())
+    c.execute(sa.update(turns).where(tried).values(forgotten=False))
+
+
+def _concerned(session_id: int, erasure: Erasure) -> sa.ColumnElement[bool]:
     """The turns of what goes."""
-    asked = turns.c.asked_position <= upto if author == EVERYBODY else turns.c.asker_id == author
-    return sa.and_(turns.c.session_id == session_id, asked)
+    if erasure.author == EVERYBODY:
+        return sa.and_(turns.c.session_id == session_id, turns.c.asked_position <= erasure.upto)
+    theirs = sa.and_(turns.c.session_id == session_id, turns.c.asker_id == erasure.author)
+    if erasure.before is None:
+        return theirs
+    question = sa.exists().where(
+        messages.c.session_id == turns.c.session_id, messages.c.position == turns.c.asked_position
+    )
+    newer = question.where(messages.c.sent_at > erasure.before).correlate(turns)
+    gone = ~question.correlate(turns)
+    return sa.and_(theirs, ~newer, sa.or_(~gone, turns.c.created_at <= erasure.before))
 
 
-def erase_some(c: sa.Connection, session_id: int, author: str, *, bury: bool = True) -> int:
+def erase_some(c: sa.Connection, session_id: int, erasure: Erasure) -> int:
     """Take some messages out of a session for good; how many, 0 when none is left.
 
-    Of an `author` that is what they said, and then what answered them; for everybody, whatever is not
-    newer than `sessions.forgotten_upto`. Without `bury`, only that keeps them from coming back. For
-    whomever, answers go too whose models were given what went elsewhere; with `bury`, what went here lets
-    others go.
+    Of an author that is what they said; for everybody, whatever is not newer than
+    `sessions.forgotten_upto`. Unless each is `buried`, only that keeps them from coming back. Then the
+    answers go that are marked as forgotten, for whatever reason. What is buried lets answers elsewhere go
+    that may quote it.
     """
     session = c.execute(LOCK_SESSION_BY_ID, {"session": session_id}).first()
     if session is None:
         return 0
-    rows = _going(c, session, author)
+    rows = _going(c, session, erasure)
     if rows:
-        _bury(c, session, [row.position for row in rows], after=-1 if bury else session.forgotten_upto)
-        for row in rows:
-            let_find_no_more(c, session.id, row)
-            place = row.position
-            c.execute(VOID_SUMMARIES, {"session": session.id, "place": place, "upto": place})
-        c.execute(_TAKE_MESSAGES, {"ids": [row.id for row in rows]})
-        c.execute(_LESS, {"session": session.id, "taken": len(rows)})
-        if bury:
-            places = [row.position for row in rows]
+        places = [row.position for row in rows]
+        _bury(c, session, places, after=-1 if erasure.buried else session.forgotten_upto)
+        _take(c, session, rows)
+        if erasure.buried:
             unsay(c, turn_sources.c.session_id == session.id, turn_sources.c.position.in_(places))
     return len(rows)
 
 
-def _going(c: sa.Connection, session: Any, author: str) -> Sequence[Any]:
-    upto = session.forgotten_upto
-    said = messages.c.position <= upto if author == EVERYBODY else messages.c.author_id == author
+def _going(c: sa.Connection, session: Any, erasure: Erasure) -> Sequence[Any]:
     some = sa.select(messages).where(messages.c.session_id == session.id)
     some = some.order_by(messages.c.position).limit(AT_ONCE)
     return (
-        c.execute(some.where(said)).all()
-        or c.execute(some.where(messages.c.position.in_(_replies(session.id, author, upto)))).all()
+        c.execute(some.where(_said(erasure, session.forgotten_upto))).all()
         or c.execute(some.where(messages.c.position.in_(unsaid_in(session.id)))).all()
     )
 
 
-def _replies(session_id: int, author: str, upto: int) -> sa.Select[Any]:
-    """Where the answers to what goes stand, among them those that answered others too."""
-    mine = sa.select(sa.func.coalesce(turns.c.into_id, turns.c.id)).where(
-        _concerned(session_id, author, upto), turns.c.state != "running"
-    )
-    answered = turns.alias()
-    return sa.select(answered.c.reply_position).where(
-        answered.c.session_id == session_id, answered.c.id.in_(mine), answered.c.reply_position.is_not(None)
-    )
+def _said(erasure: Erasure, upto: int) -> sa.ColumnElement[bool]:
+    """The messages that go."""
+    if erasure.author == EVERYBODY:
+        return messages.c.position <= upto
+    return said_by(erasure.author, erasure.before)
+
+
+def said_by(author: str, before: datetime | None) -> sa.ColumnElement[bool]:
+    """The messages of somebody, up to the time of their wish (None: all)."""
+    theirs = messages.c.author_id == author
+    return theirs if before is None else sa.and_(theirs, messages.c.sent_at <= before)
+
+
+def _take(c: sa.Connection, session: Any, rows: Sequence[Any]) -> None:
+    """Take the messages `rows` out of a session, the index and what summaries tell."""
+    for row in rows:
+        let_find_no_more(c, session.id, row)
+        c.execute(VOID_SUMMARIES, {"session": session.id, "place": row.position, "upto": row.position})
+    if rows:
+        c.execute(_TAKE_MESSAGES, {"ids": [row.id for row in rows]})
+        c.execute(_LESS, {"session": session.id, "taken": len(rows)})
 
 
 def _bury(c: sa.Connection, session: Any, places: Sequence[int], after: int) -> None:
@@ -159,29 +186,49 @@ def bury(c: sa.Connection, key: SessionKey, places: Sequence[int]) -> None:
         c.execute(BURY(c), [tombstone_values(key, place, now, ours=True) for place in places])
 
 
-def tidy(c: sa.Connection, session_id: int, author: str, *, bury: bool = True) -> None:
+def tidy(c: sa.Connection, session_id: int, erasure: Erasure) -> None:
     """Take away what else tells of what went: who asked, what they judged, titles, empty summaries.
 
-    With `bury` also answers elsewhere that may quote what was deleted here before, one by one.
+    If it is `buried`, also answers elsewhere that may quote what was deleted here before, one by one.
     """
     session = c.execute(LOCK_SESSION_BY_ID, {"session": session_id}).first()
     if session is None:
         return
-    upto = session.forgotten_upto
-    mine = _concerned(session.id, author, upto)
-    if bury:
-        whose = turn_sources.c.position <= upto if author == EVERYBODY else turn_sources.c.author_id == author
-        unsay(c, turn_sources.c.session_id == session.id, whose)
-    if author == EVERYBODY:
-        _take_turns(c, mine, upto)
-        c.execute(sa.delete(summaries).where(summaries.c.session_id == session.id, summaries.c.last <= upto))
-    c.execute(sa.update(turns).where(mine).values(asker_id="", asker_name="", command=""))
-    started = sa.and_(sessions.c.id == session.id, sessions.c.started_by == author)
-    if author != EVERYBODY:
-        c.execute(sa.update(sessions).where(started).values(started_by=""))
+    if erasure.buried:
+        unsay(c, turn_sources.c.session_id == session.id, _told(erasure, session.forgotten_upto))
+    if erasure.author == EVERYBODY:
+        _tidy_thread(c, session)
     else:
-        nobody = {"started_by": ""} if upto == NEWEST_EVER else {}
-        c.execute(sa.update(sessions).where(sessions.c.id == session.id).values(title="", **nobody))
+        _tidy_person(c, session, erasure)
+
+
+def _told(erasure: Erasure, upto: int) -> sa.ColumnElement[bool]:
+    """What of what goes was given to models. Once all was erased: what is still there is newer."""
+    if erasure.author == EVERYBODY:
+        return turn_sources.c.position <= upto
+    still_there = sa.exists().where(
+        messages.c.session_id == turn_sources.c.session_id, messages.c.position == turn_sources.c.position
+    )
+    return sa.and_(turn_sources.c.author_id == erasure.author, ~still_there.correlate(turn_sources))
+
+
+def _tidy_thread(c: sa.Connection, session: Any) -> None:
+    upto = session.forgotten_upto
+    mine = sa.and_(turns.c.session_id == session.id, turns.c.asked_position <= upto)
+    _take_turns(c, mine, upto)
+    c.execute(sa.delete(summaries).where(summaries.c.session_id == session.id, summaries.c.last <= upto))
+    c.execute(sa.update(turns).where(mine).values(asker_id="", asker_name="", command=""))
+    nobody = {"started_by": ""} if upto == NEWEST_EVER else {}
+    c.execute(sa.update(sessions).where(sessions.c.id == session.id).values(title="", **nobody))
+
+
+def _tidy_person(c: sa.Connection, session: Any, erasure: Erasure) -> None:
+    asked = sa.and_(turns.c.session_id == session.id, turns.c.asker_id == erasure.author, turns.c.forgotten)
+    c.execute(sa.update(turns).where(asked).values(asker_id="", asker_name="", command=""))
+    began = sa.and_(sessions.c.id == session.id, sessions.c.started_by == erasure.author)
+    if erasure.before is not None:
+        began = sa.and_(began, sessions.c.created_at <= erasure.before)
+    c.execute(sa.update(sessions).where(began).values(started_by=""))
 
 
 def _take_turns(c: sa.Connection, mine: sa.ColumnElement[bool], upto: int) -> None:

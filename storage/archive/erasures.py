@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from bot.domain import NEWEST_EVER, Gone, SessionKey
 from bot.forgetting import Aged, Batch, Erasure, Holding, Verdict
-from storage.archive.erasing import EVERYBODY, erase_some, quell, tidy
-from storage.archive.sources import unsaid_in
+from storage.archive.erasing import EVERYBODY, erase_some, quell, said_by, tidy
+from storage.archive.sources import NOBODY
 from storage.archive.statements import (
     KEY_PARTS,
     LOCK_SESSION,
@@ -66,6 +66,16 @@ _IS_PLACED: Final = sa.and_(
     sessions.c.platform == sa.bindparam("platform"),
     sessions.c.workspace == sa.bindparam("workspace"),
 )
+_OF_WISH: Final = sa.and_(
+    *(forgotten.c[name] == erasures.c[name] for name in ("platform", "workspace", "author_id"))
+)
+_NEXT: Final = (
+    sa.select(erasures, forgotten.c.before)
+    .join(forgotten, _OF_WISH, isouter=True)
+    .where(erasures.c.id > sa.bindparam("after"))
+    .order_by(erasures.c.id)
+    .limit(1)
+)
 _STARTED_BY: Final = sa.select(sessions.c.id, sessions.c.started_by).where(key_is(sessions))
 
 
@@ -96,9 +106,8 @@ class Erasures:
 
     async def next(self, after: int) -> Erasure | None:
         """The oldest that is not finished, after the one with that id."""
-        query = sa.select(erasures).where(erasures.c.id > after).order_by(erasures.c.id).limit(1)
-        row = await self._database.read(lambda c: c.execute(query).first())
-        return Erasure(row.id, row.author_id, row.upto, row.buried) if row is not None else None
+        row = await self._database.read(lambda c: c.execute(_NEXT, {"after": after}).first())
+        return Erasure(row.id, row.author_id, row.upto, row.buried, row.before) if row is not None else None
 
     async def batch(self, erasure: Erasure) -> Batch | None:
         """Some sessions that it may concern, after those that are done; None if there is none left."""
@@ -106,17 +115,15 @@ class Erasures:
 
     async def quell(self, erasure: Erasure, session_id: int) -> None:
         """Let what goes be answered and shown no more."""
-        await self._database.write(lambda c: quell(c, session_id, erasure.author, erasure.upto))
+        await self._database.write(lambda c: quell(c, session_id, erasure))
 
     async def erase(self, erasure: Erasure, session_id: int) -> int:
         """Take some messages out of a session for good; how many."""
-        return await self._database.write(
-            lambda c: erase_some(c, session_id, erasure.author, bury=erasure.buried)
-        )
+        return await self._database.write(lambda c: erase_some(c, session_id, erasure))
 
     async def tidy(self, erasure: Erasure, session_id: int) -> None:
         """Take away what else tells of what went."""
-        await self._database.write(lambda c: tidy(c, session_id, erasure.author, bury=erasure.buried))
+        await self._database.write(lambda c: tidy(c, session_id, erasure))
 
     async def advance(self, erasure: Erasure, upto: int) -> None:
         """Nothing of it is left in the sessions up to that id."""
@@ -169,7 +176,7 @@ def _forget_thread(c: sa.Connection, key: SessionKey, upto: int | None, by: str 
     newest = _newest(c, session.id) if upto is None else upto
     if newest <= session.forgotten_upto:
         return Verdict.NOTHING_THERE
-    quell(c, session.id, EVERYBODY, newest)
+    quell(c, session.id, Erasure(0, EVERYBODY, newest))
     _write_down(c, **_place(key), upto=newest)
     return Verdict.BEGUN
 
@@ -214,18 +221,19 @@ def _batch(c: sa.Connection, erasure: Erasure) -> Batch | None:
     looked_at = c.execute(some, where).scalars().all()
     if not looked_at:
         return None
-    concerned = _spoken_in(c, looked_at, row.author_id) if row.author_id else looked_at
+    whole = erasure.author in (EVERYBODY, NOBODY)
+    concerned = looked_at if whole else _spoken_in(c, looked_at, erasure)
     return Batch(tuple(concerned), looked_at[-1])
 
 
-def _spoken_in(c: sa.Connection, looked_at: Sequence[int], author: str) -> Sequence[int]:
-    """Those of the sessions in which `author` said, asked or began something, or answers are to go."""
-    said = sa.exists().where(messages.c.session_id == sessions.c.id, messages.c.author_id == author)
+def _spoken_in(c: sa.Connection, looked_at: Sequence[int], erasure: Erasure) -> Sequence[int]:
+    """Those of the sessions in which somebody said, asked or began something, or answers quote them."""
+    author = erasure.author
+    said = sa.exists().where(messages.c.session_id == sessions.c.id, said_by(author, erasure.before))
     asked = sa.exists().where(turns.c.session_id == sessions.c.id, turns.c.asker_id == author)
     given = sa.exists().where(turn_sources.c.session_id == sessions.c.id, turn_sources.c.author_id == author)
-    unsaid = sa.exists(unsaid_in(sessions.c.id))
     query = sa.select(sessions.c.id).where(
-        sessions.c.id.in_(looked_at), sa.or_(sessions.c.started_by == author, said, asked, given, unsaid)
+        sessions.c.id.in_(looked_at), sa.or_(sessions.c.started_by == author, said, asked, given)
     )
     return c.execute(query.order_by(sessions.c.id)).scalars().all()
 
@@ -240,6 +248,8 @@ def _finish(c: sa.Connection, erasure: Erasure) -> None:
         theirs = sa.delete(feedback).where(
             feedback.c.author_id == row.author_id, feedback.c.turn_id.in_(there)
         )
+        if erasure.before is not None:
+            theirs = theirs.where(feedback.c.given_at <= erasure.before)
         c.execute(theirs, where)
     c.execute(sa.delete(erasures).where(erasures.c.id == erasure.id))
 
@@ -269,7 +279,7 @@ def _age_out(c: sa.Connection, session_id: int, before: datetime) -> None:
         return
     newest = _newest_before(c, session_id, before)
     if newest > session.forgotten_upto:
-        quell(c, session_id, EVERYBODY, newest)
+        quell(c, session_id, Erasure(0, EVERYBODY, newest, buried=False))
         _write_down(c, **_place(key_of(session)), upto=newest, buried=False)
 
 

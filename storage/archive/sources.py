@@ -15,6 +15,9 @@ from storage.tables import erasures, messages, sessions, turn_sources, turns
 NOBODY: Final = " "
 """The author of an erasure that takes nothing but answers, because of what their models were given."""
 
+TO_BE_TRIED: Final = ("queued", "failed")
+"""States of turns that may be answered yet, perhaps not for the first time."""
+
 _LOCK: Final = sa.select(sessions.c.id).where(key_is(sessions)).with_for_update(read=True, key_share=True)
 """Whoever erases there waits for us, or we for them: nothing goes between being looked for and named."""
 _THERE: Final = sa.select(messages.c.session_id, messages.c.position, messages.c.author_id).where(
@@ -67,13 +70,11 @@ def _there(c: sa.Connection, key: SessionKey, places: set[int]) -> Sequence[Any]
 def unsay(c: sa.Connection, *given: sa.ColumnElement[bool]) -> None:
     """Let the answers go whose models were given any of `given` (of `turn_sources`), wherever they stand.
 
-    Those that are being written are stopped, and not kept. Those that wait for another try are not
-    written yet. Their sessions are erased in steps of their own: only one is locked at a time.
+    Those that are being written are stopped, and not kept. Those that wait for another try lose what they
+    said so far. Their sessions are erased in steps of their own: only one is locked at a time.
     """
     named = sa.select(turn_sources.c.turn_id).where(*given)
-    quoting = sa.select(turns.c.id, turns.c.session_id).where(
-        turns.c.id.in_(named), turns.c.state != "queued"
-    )
+    quoting = sa.select(turns.c.id, turns.c.session_id).where(turns.c.id.in_(named))
     rows = c.execute(quoting.order_by(turns.c.id).with_for_update(key_share=True)).all()
     ids = [row.id for row in rows]
     if rows:
@@ -86,10 +87,14 @@ def unsay(c: sa.Connection, *given: sa.ColumnElement[bool]) -> None:
 
 
 def unsaid_in(session_id: Any) -> sa.Select[Any]:
-    """Where the replies of a session stand that `unsay` let go."""
-    return sa.select(turns.c.reply_position).where(
-        turns.c.session_id == session_id,
-        turns.c.forgotten,
-        turns.c.state.not_in(["running", "queued"]),
-        turns.c.reply_position.is_not(None),
+    """Where replies of a session still stand whose turns are marked as forgotten.
+
+    A turn that runs may have one: it is tried again. Those that wait for it are another matter (`quell`).
+    """
+    reply = messages.alias()
+    stands = sa.and_(reply.c.session_id == turns.c.session_id, reply.c.position == turns.c.reply_position)
+    return (
+        sa.select(turns.c.reply_position)
+        .join(reply, stands)
+        .where(turns.c.session_id == session_id, turns.c.forgotten, turns.c.state.not_in(TO_BE_TRIED))
     )

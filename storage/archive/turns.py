@@ -300,7 +300,9 @@ def _close(
         raise LeaseLost("The turn is somebody else's.")
     if ended.forgotten:
         bury(c, turn.key, [part.position for part in said.parts if part.position is not None])
-    appended = reply is not None and _archive_reply(c, session, turn, reply, said.found or found_by(reply))
+    appended = reply is not None and _archive_reply(
+        c, session, turn, reply, said.found or found_by(reply), forgotten=ended.forgotten
+    )
     _keep_parts(c, turn, said.parts)
     if ended.forgotten and _ends_at(turn, said.parts) <= session.forgotten_upto:
         c.execute(_TAKE_AWAY, {"turn": turn.id})
@@ -319,12 +321,14 @@ def _buried(c: sa.Connection, key: SessionKey, posted: Sequence[Part]) -> frozen
     return buried_among(c, key, positions) if len(positions) > 1 else frozenset()
 
 
-def _archive_reply(c: sa.Connection, session: Any, turn: Turn, reply: Message, found: Findable) -> bool:
-    """Whether it is new. One that is there (a second try, in place) is rewritten."""
+def _archive_reply(
+    c: sa.Connection, session: Any, turn: Turn, reply: Message, found: Findable, *, forgotten: bool
+) -> bool:
+    """Whether it is new. One that is there (a second try, in place) is rewritten, unless it is to go."""
     if insert_message(c, session, turn.key, reply, found):
         return True
     there = c.execute(_REPLY_AT, {"session": session.id, "place": reply.position}).first()
-    if there is not None:
+    if there is not None and not forgotten:
         changed = sa.update(messages).where(messages.c.id == there.id)
         c.execute(changed.values(text=reply.text, note=reply.note))
         let_find_no_more(c, session.id, there)

@@ -411,7 +411,7 @@ async def test_a_place_may_be_gone_before_its_first_message_comes(world: World) 
     assert await world.say(said(2, "hello", key=OTHER)) is Receipt.ANSWERING
 
 
-class _Dying(Erasures):
+class Dying(Erasures):
     """Fails at its nth step."""
 
     def __init__(self, database: Database, nth: int) -> None:
@@ -455,7 +455,7 @@ async def test_a_crash_at_any_step_is_resumed(world: World) -> None:
     died = 0
     for nth in range(100):
         try:
-            await Forgetting(_Dying(world.database, nth), world.hot, breath_s=0).work()
+            await Forgetting(Dying(world.database, nth), world.hot, breath_s=0).work()
         except ArchiveUnavailable:
             died += 1
     assert died > 5
