@@ -199,11 +199,8 @@ class CatchingUp:
         Replies come after what opened their thread: without it they would be nobody's business.
         """
         newest, first = since, True
-        stretch, read, flat = (
-            Stretch(max(0, since - self._look_back), installation.client.slacks_time()),
-            set[str](),
-            list[list[Json]](),
-        )
+        stretch = self._stretch(installation, since)
+        read, flat = set[str](), list[list[Json]]()
         async for page in pages.of_channel(installation, channel, stretch, since, PAGE[self._kind]):
             if first:
                 newest, first = max([since, *map(_latest, page)]), False
@@ -269,10 +266,7 @@ class CatchingUp:
         `perhaps_gone`: the channel does not show its first message; if Slack knows no such thread
         either, it was deleted with all that was said there.
         """
-        stretch, news = (
-            Stretch(max(0, since - self._look_back), installation.client.slacks_time()),
-            list[list[Json]](),
-        )
+        stretch, news = self._stretch(installation, since), list[list[Json]]()
         try:
             async for page in pages.of_thread(installation, channel, thread, stretch, PAGE[self._kind]):
                 news.append([m for m in page if m["ts"] != thread])
@@ -286,6 +280,9 @@ class CatchingUp:
             await self._compare(installation, channel, thread, stretch, handler)
         for replies in news:
             await self._hand_on(installation, channel, replies, since, handler)
+
+    def _stretch(self, installation: Installation, since: int) -> Stretch:
+        return Stretch(max(0, since - self._look_back), installation.client.slacks_time())
 
     async def _compare(
         self, installation: Installation, channel: str, thread: str, stretch: Stretch, handler: Handler
