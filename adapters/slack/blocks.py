@@ -27,7 +27,7 @@ def _of_blocks(blocks: Any) -> Iterator[str]:
         kind = block.get("type")
         if kind == "rich_text":
             yield from filter(None, map(_rich, objects(block.get("elements"))))
-        elif kind in {"section", "header", "context", "markdown"}:
+        elif kind in ("section", "header", "context", "markdown"):  # a kind may be no text
             yield from filter(None, map(_plain, [block, *objects(block.get("fields")), *_parts(block)]))
 
 
@@ -86,7 +86,8 @@ def _of_attachments(message: Json) -> Iterator[str]:
         said = [attachment.get(name) for name in ("pretext", "title", "text")]
         told = [each for each in said if isinstance(each, str) and each]
         told += list(_of_blocks(attachment.get("blocks")))
-        yield from told or filter(None, [attachment.get("fallback")])
+        fallback = attachment.get("fallback")
+        yield from told or ([fallback] if isinstance(fallback, str) and fallback else [])
 
 
 def _escaped(text: str) -> str:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from adapters.slack import events
+from adapters.slack.blocks import objects
 from adapters.slack.events import Me
+from adapters.slack.tidying import tidied
 from bot.domain import SessionKey
 from bot.errors import ThreadflyError
 from bot.sheets import Entry, Piece, Sheet
@@ -60,7 +62,7 @@ def _listed(file: Folder) -> list[dict[str, Any]]:
         found = json.loads(file.read_text("utf-8"))
     except (ValueError, zipfile.BadZipFile) as error:
         raise NoExport(f"{file.name} can't be understood: it may have been cut off") from error
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+    return [tidied(each) for each in objects(found)]
 
 
 def _name(user: Json) -> str:

@@ -12,6 +12,7 @@ from adapters.slack.events import FLAT, Me
 from adapters.slack.handing import is_handed
 from adapters.slack.markup import position_of, ts_of
 from adapters.slack.names import Names
+from adapters.slack.pages import messages_of
 from adapters.slack.workspaces import Installation
 from bot.domain import History, Said, SessionKey
 
@@ -62,7 +63,7 @@ class Past:
 
 def _is_told(message: Json, me: Me) -> bool:
     """Whether somebody said it, as a part of the conversation."""
-    if events.is_noise(message) or not message.get("ts"):
+    if events.is_noise(message):
         return False
     if me.wrote(message):
         return not is_handed(message) and not content.is_aside(message)
@@ -84,7 +85,7 @@ class _Reading:
         cursor, more = None, True
         while more and len(found) < limit:
             page = await self._read("conversations.history", latest=ts_of(before), cursor=cursor)
-            found.extendleft(m for m in page.get("messages") or () if position_of(m["ts"]) < before)
+            found.extendleft(m for m in messages_of(page) if position_of(m["ts"]) < before)
             cursor = _cursor(page)
             more = cursor is not None
         whole = not more and len(found) <= limit
@@ -101,10 +102,10 @@ class _Reading:
             if refused.code in GONE:
                 return [], True, []
             raise
-        root: Json = next((m for m in first.get("messages") or () if m.get("ts") == self._key.thread), {})
+        root: Json = next((m for m in messages_of(first) if m["ts"] == self._key.thread), {})
         count = int(root.get("reply_count") or 0)
         if _cursor(first) and count > self._page * MOST_PAGES:
-            later = (await self._replies(oldest=ts_of(before))).get("messages") or ()
+            later = messages_of(await self._replies(oldest=ts_of(before)))
             return (await self._end(before, limit, count))[-limit:], False, self._after(before, later, limit)
         found: deque[Json] = deque(maxlen=limit + 1)
         later = []
@@ -140,11 +141,10 @@ class _Reading:
 
     async def _pages(self, page: Json, **bounds: str) -> AsyncIterator[list[Json]]:
         """The messages of `page` and of those after it; each begins with the thread's first message again."""
-        yield [m for m in page.get("messages") or () if m.get("ts")]
+        yield messages_of(page)
         while cursor := _cursor(page):
             page = await self._replies(cursor=cursor, **bounds)
-            messages = page.get("messages") or ()
-            yield [m for m in messages if m.get("ts") and m["ts"] != self._key.thread]
+            yield [m for m in messages_of(page) if m["ts"] != self._key.thread]
 
     async def _replies(self, **arguments: Any) -> Json:
         return await self._read("conversations.replies", ts=self._key.thread, **arguments)

@@ -6,6 +6,7 @@ from typing import Any
 from adapters.slack.errors import UNKNOWN, Refused
 from adapters.slack.markup import position_of, ts_of
 from adapters.slack.stretches import Stretch
+from adapters.slack.tidying import tidied
 from adapters.slack.workspaces import Installation
 
 LOOK_BACK_PAGES = 5
@@ -25,8 +26,8 @@ async def of_channel(
         page = await installation.client.read(
             "conversations.history", channel=channel, oldest=ts_of(oldest), limit=limit, cursor=cursor
         )
-        stretch.add(page)
-        messages = _messages(page)
+        messages = messages_of(page)
+        stretch.add(page, messages)
         yield messages
         cursor = _cursor(page)
         if cursor is None:
@@ -52,8 +53,9 @@ async def of_thread(
             limit=limit,
             cursor=cursor,
         )
-        stretch.add(page)
-        yield _messages(page)
+        messages = messages_of(page)
+        stretch.add(page, messages)
+        yield messages
         cursor = _cursor(page)
         if cursor is None:
             return
@@ -105,8 +107,9 @@ async def _pages(installation: Installation, method: str, **arguments: Any) -> A
             return
 
 
-def _messages(page: Json) -> list[Json]:
-    return [message for message in page.get("messages") or () if message.get("ts")]
+def messages_of(page: Json) -> list[Json]:
+    """The messages of a page that are told with a time."""
+    return [message for message in map(tidied, page.get("messages") or ()) if message.get("ts")]
 
 
 def _cursor(page: Json) -> str | None:

@@ -27,10 +27,12 @@ from slack_bolt.request.internals import (
 from slack_bolt.response import BoltResponse
 
 from adapters.slack import buttons, commands, content, deeds, events, picks, recall, signs
+from adapters.slack.blocks import objects
 from adapters.slack.looking import Looking
 from adapters.slack.methods import RECALL_SHORTCUT
 from adapters.slack.names import Names
 from adapters.slack.shelf import SlackShelf
+from adapters.slack.tidying import tidied
 from adapters.slack.twins import Twins
 from adapters.slack.welcome import Welcome
 from adapters.slack.workspaces import Installation, Workspaces
@@ -157,6 +159,7 @@ class Receiver(AsyncMiddleware):
 
         There is no signature to check, and Bolt would make a web client of its own for each.
         """
+        body = {**body, "authorizations": objects(body.get("authorizations"))}
         org_wide = bool(extract_is_enterprise_install(body))
         team, enterprise = extract_team_id(body), extract_enterprise_id(body)
         return await self._acknowledge(
@@ -185,7 +188,7 @@ class Receiver(AsyncMiddleware):
         self, body: Json, installation: Installation | None, handler: Handler, desk: Desk, *, again: bool
     ) -> BoltResponse:
         kind = body.get("type")
-        event: Json = body.get("event") or {}
+        event = tidied(body.get("event"))
         if kind == "event_callback" and event.get("type") in {"app_uninstalled", "tokens_revoked"}:
             await self._removed(body, event)
         elif installation is None:
@@ -312,7 +315,7 @@ class Receiver(AsyncMiddleware):
         revoked = (event.get("tokens") or {}).get("bot")
         if event.get("type") == "tokens_revoked" and not revoked:
             return
-        authorization: Json = next(iter(body.get("authorizations") or ()), {})
+        authorization: Json = next(iter(objects(body.get("authorizations"))), {})
         org_wide = bool(authorization.get("is_enterprise_install") or body.get("is_enterprise_install"))
         team, enterprise = body.get("team_id"), body.get("enterprise_id")
         await self._workspaces.forget(team, enterprise, org_wide=org_wide)
@@ -338,7 +341,7 @@ async def _logged(work: Coroutine[Any, Any, None]) -> None:
 
 def _ids(body: Json) -> dict[str, str]:
     """What tells in the log which delivery it was, without a word of it."""
-    event = body.get("event") or {}
+    event = tidied(body.get("event"))
     ids = {"event_id": body.get("event_id"), "channel": event.get("channel"), "ts": event.get("ts")}
     return {key: value for key, value in ids.items() if isinstance(value, str)}
 

@@ -1,6 +1,6 @@
 """A stretch of a conversation that was read again: what it shows, and whether all of it was shown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapters.slack import events
@@ -30,11 +30,9 @@ class Stretch:
         """With the tombstones."""
         self._whole = True
 
-    def add(self, page: Json) -> None:
-        """One more page, as Slack answered it."""
-        for message in page.get("messages") or ():
-            if not message.get("ts"):
-                continue
+    def add(self, page: Json, messages: Sequence[Json]) -> None:
+        """One more page, as Slack answered it, and its messages."""
+        for message in messages:
             self.shown.add(position_of(message["ts"]))
             if message.get("subtype") != "tombstone":
                 self.there[position_of(message["ts"])] = message

@@ -360,7 +360,7 @@ class WebApi:
             | {
                 "thread_ts": message["ts"],
                 "reply_count": len(replies),
-                "reply_users": sorted({m.get("user", "") for m in replies})[:5],
+                "reply_users": sorted({m.get("user") or "" for m in replies})[:5],
             }
         )
 

@@ -195,7 +195,7 @@ class FakeSlack:
             "event": event,
             "type": "event_callback",
             "event_id": new_id("Ev"),
-            "event_time": int(float(event.get("event_ts", "0"))),
+            "event_time": int(float(event.get("event_ts") or "0")),
             "authorizations": [
                 {
                     "enterprise_id": home.enterprise or None,
