@@ -53,6 +53,7 @@ class SlackPosts:
         native: bool,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._installation = installation
         self._me = installation.me
         self._client = installation.client
         self._key = turn.key
@@ -168,9 +169,10 @@ class SlackPosts:
     async def _stream(self, number: int, text: str) -> int | None:
         """Begin a native stream; None where that does not work, now or at all."""
         recipient: dict[str, str] = {}
-        if not is_direct(self._key.channel):
-            recipient = {"recipient_user_id": self._asker, "recipient_team_id": self._me.workspace}
         try:
+            if not is_direct(self._key.channel):
+                team = await streams.team_of(self._installation, self._asker)
+                recipient = {"recipient_user_id": self._asker, "recipient_team_id": team}
             stream = await streams.begin(self._client, self._key, number, text, self._clock(), recipient)
         except Throttled:
             self._native = False

@@ -13,6 +13,7 @@ from adapters.posts import Throttled
 from adapters.slack.client import Client
 from adapters.slack.errors import Refused
 from adapters.slack.markup import defused, position_of, settled, ts_of
+from adapters.slack.workspaces import Installation
 from bot.domain import SessionKey
 
 LIFE_S = 240.0
@@ -83,6 +84,23 @@ async def begin(
     where = {"channel": key.channel, "thread_ts": key.thread}
     answer = await client.call("chat.startStream", markdown_text=text, **where, **recipient)
     return Stream(client, key.channel, position_of(answer["ts"]), number, now, text)
+
+
+async def team_of(installation: Installation, reader: str) -> str:
+    """The team that a reader belongs to, which Slack wants to be told outside of direct messages.
+
+    What is installed for an organisation is kept under its id, which is no team's. Through Slack
+    Connect it may be another team: Slack refuses then. Raises as `Client.call`; `Refused` where no
+    team is told.
+    """
+    if not installation.org_wide:
+        return installation.me.workspace
+    user = (await installation.client.call("users.info", user=reader)).get("user") or {}
+    teams = (user.get("team_id"), *((user.get("enterprise_user") or {}).get("teams") or ()))
+    team = next((str(each) for each in teams if str(each or "").startswith("T")), "")
+    if not team:
+        raise Refused("users.info", "no_team_told")
+    return team
 
 
 async def halt(client: Client, channel: str, position: int) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -10,13 +11,16 @@ from aiohttp import web
 
 from adapters.slack.markup import position_of
 from adapters.slack.platform import SlackPlatform
+from bot.domain import Answer, Said
 from bot.errors import PlatformForbidden
+from bot.ports import Reply
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack.core import Marks, ScriptedCore
 from tests.fakes.slack.server import ALICE, BOT
 from tests.fakes.slack.world import Channel, Team
 from tests.integration.slack_stage import fake_slack, running
 from tests.integration.test_slack_catching_up import mark
+from tests.integration.test_slack_replies import read
 from tests.integration.test_slack_workspaces import Door, installing
 
 ORGANISATION, TOKEN = "E01", "xoxb-of-the-organisation"
@@ -83,6 +87,33 @@ async def test_it_greets_in_any_workspace(slack: FakeSlack, teams: list[Team], c
     async with running(slack, core, bot_token=TOKEN):
         slack.invite(channel="C23", team="T22")
         await slack.until(lambda: teams[1].authored("C23"))
+
+
+@pytest.mark.parametrize(
+    ("told", "team"),
+    [
+        ({"team_id": "T22"}, "T22"),
+        ({"team_id": ORGANISATION, "enterprise_user": {"teams": ["T22", "T21"]}}, "T22"),
+        ({"team_id": None, "enterprise_user": None}, None),
+    ],
+)
+async def test_a_stream_in_a_channel_goes_to_the_readers_own_team_or_the_answer_is_edited_in(
+    slack: FakeSlack, teams: list[Team], core: ScriptedCore, told: dict[str, Any], team: str | None
+) -> None:
+    slack.user_info[ALICE] = told
+
+    async def grown(reply: Reply, said: Said) -> Answer:
+        await reply.show("One")
+        await slack.until(lambda: teams[1].authored("C22"))
+        return Answer("One, two")
+
+    core.script = grown
+    async with running(slack, core, bot_token=TOKEN, streaming="native"):
+        ts = slack.say(f"<@{BOT}> hello", channel="C22", team="T22")
+        await core.until(lambda: core.answered)
+    assert [read(post) for post in slack.thread(ts, channel="C22", team="T22")] == ["One, two"]
+    begun = [a["recipient_team_id"] for method, a in slack.calls if method == "chat.startStream"]
+    assert begun == ([team] if team else [])
 
 
 @pytest.fixture

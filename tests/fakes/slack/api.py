@@ -254,6 +254,8 @@ class WebApi:
             raise Refused("missing_recipient_user_id")
         if channel.kind != "im" and not arguments.get("recipient_team_id"):
             raise Refused("missing_recipient_team_id")
+        if channel.kind != "im" and not str(arguments["recipient_team_id"]).startswith("T"):
+            raise Refused("invalid_recipient_team_id")
         text = self._streamed("chat.startStream", arguments)
         message = self._slack.own_message(team, {"text": text}) | {"thread_ts": arguments["thread_ts"]}
         team.streams[channel.id, message["ts"]] = Stream(self._slack.clock.now(), channel.id, message["ts"])
@@ -504,6 +506,7 @@ class WebApi:
                 "profile": profile,
             }
             | ({} if home == team.id else {"is_stranger": False})
+            | self._slack.user_info.get(user, {})
         }
 
     # Files.

@@ -53,6 +53,8 @@ class FakeSlack:
         """Messages a page at most: 15 for distributed apps."""
         self.tells_latest_reply = True
         """Of a thread's first message in histories."""
+        self.user_info: dict[str, Json] = {}
+        """What `users.info` tells otherwise of somebody."""
         self.teams_page = 1000
         self.channels_page = 1000
         """Conversations a page at most."""
