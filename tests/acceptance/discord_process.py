@@ -26,6 +26,7 @@ class World:
         self.discord = discord
         self.openai = openai
         self.folder = folder
+        self.log = folder / "log"
         self.guild = discord.guild()
         self.channel = discord.channel(self.guild, "general")
         self.ann = discord.person("ann", "Ann")
@@ -47,9 +48,10 @@ class World:
             "THREADFLY__ACCESS__PER_USER": "none",
             **settings,
         }
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "bot", "run", cwd=ROOT, env=environment, stdout=asyncio.subprocess.DEVNULL
-        )
+        with self.log.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "bot", "run", cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
         self.running.append(process)
         await self.discord.wait(lambda: len(self.discord.gateway.identifies) > before, START_S)
         return process
@@ -68,6 +70,10 @@ class World:
         code = await asyncio.wait_for(process.wait(), WAIT_S)
         self.running.remove(process)
         return code
+
+    def logged(self) -> str:
+        """What the bots wrote so far."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def ask(self, text: str, channel: int = 0) -> int:
         """Ann mentions the bot; the message, which is also the thread's id."""
@@ -107,3 +113,5 @@ async def world(folder: Path) -> AsyncIterator[World]:
                 process.kill()
                 await process.wait()
         assert discord.violations == []
+        logged = made.logged()
+        assert not any(secret in logged for secret in (discord.token, "sk-fake", "Traceback"))

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from bot.domain import SessionKey
+from bot.sharing_words import Piece
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.discord_bot import Core, Marks, connected
 
@@ -134,3 +136,27 @@ async def test_direct_messages_of_several_people_are_nobodys_session(fake: FakeD
     assert [said.message.text for said in core.said] == ["two"]
     assert core.orders == []
     assert fake.messages(group, by_bot=True) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "thread"), [("forum", 11), ("media", 11), ("announcement", 10), ("voice", 0)]
+)
+async def test_a_conversation_that_is_gone_on_with_begins_where_it_can(
+    fake: FakeDiscord, kind: str, thread: int
+) -> None:
+    """Channels that hold posts alone take none that is no thread; in a voice channel there are no threads."""
+    guild, ann, core = fake.guild(), fake.person("ann"), Core()
+    channel = fake.channel(guild, "here", kind=kind)
+    at = SessionKey("discord", str(guild), str(channel), "1")
+    async with connected(fake, core) as platform:
+        opened = await platform.open_thread(at, (Piece("Here we go on."),), "the plan", "gesture")
+        room = int(opened.key.thread) if thread else channel
+        (post,) = fake.messages(room if kind in ("forum", "media") else channel, by_bot=True)
+        reply_to = 0 if thread else int(post["id"])
+        fake.say(ann, room, f"<@{fake.bot.id}> hello", reply_to=reply_to)
+        await core.heard(1)
+        await core.answered()
+    assert post["content"] == "Here we go on."
+    assert opened.post == int(post["id"])
+    assert core.said[0].key == opened.key
+    assert not thread or fake.channels[room].kind == thread

@@ -5,6 +5,7 @@ https://docs.discord.com/developers/reference
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -36,8 +37,36 @@ MESSAGE_LENGTH = 2000
 NONCE_LENGTH = 25
 CUSTOM_ID_LENGTH = 100
 EMBED_LENGTH = 4096
+EMBEDS_LENGTH = 6000
+"""Of all embeds of a message together."""
+TOKEN_S = 900.0
+"""How long the token of an interaction lives."""
+COMMAND_NAME = re.compile(r"[-_'\w]{1,32}")
 HISTORY_PAGE = 100
 INTERACTION_ANSWER_S = 3.0
+
+
+def _is_command(command: Payload) -> bool:
+    """Whether Discord takes it."""
+    name, described = command["name"], command.get("description", "")
+    if command.get("type", 1) != 1:
+        return 1 <= len(name) <= 32 and not described and not command.get("options")
+    options = command.get("options", [])
+    named = [command, *options]
+    return (
+        all(COMMAND_NAME.fullmatch(each["name"]) and each["name"] == each["name"].lower() for each in named)
+        and all(1 <= len(each["description"]) <= 100 for each in named)
+        and len(options) <= 25
+        and all(len(option.get("choices") or ()) <= 25 for option in options)
+        and all(not (option.get("choices") and option.get("autocomplete")) for option in options)
+    )
+
+
+def _texts(embed: Payload) -> list[str]:
+    """Everything that counts in an embed."""
+    parts = [embed.get("title"), embed.get("description"), (embed.get("footer") or {}).get("text")]
+    parts += [field[name] for field in embed.get("fields") or [] for name in ("name", "value")]
+    return [part for part in parts if part]
 
 
 class Refused(Exception):
@@ -120,6 +149,7 @@ class Rest:
             ("DELETE", message, "DELETE message", self.delete_message),
             ("PUT", message + "/reactions/{emoji}/@me", "PUT reaction", self.react),
             ("POST", message + "/threads", "POST threads", self.start_thread),
+            ("POST", channel + "/threads", "POST forum post", self.start_post),
             ("POST", channel + "/typing", "POST typing", self.start_typing),
             ("GET", channel + "/threads/archived/public", "GET archived", self.archived_threads),
             ("GET", channel + "/thread-members/{user}", "GET thread member", self.get_thread_member),
@@ -402,11 +432,26 @@ class Rest:
         if empty and not content.strip() and not described:
             self.world.violation("an empty message")
             raise Refused(400, 50006, "Cannot send an empty message")
+        self._check_sizes(body)
         for row in body.get("components") or []:
             ids = [button.get("custom_id", "") for button in row["components"]]
             if len(ids) > 5 or len(set(ids)) < len(ids) or any(len(i) > CUSTOM_ID_LENGTH for i in ids):
                 self.world.violation(f"buttons {ids}")
                 raise Refused(400, 50035, "Invalid Form Body")
+
+    def _check_sizes(self, body: Payload) -> None:
+        """What a message may hold besides its content."""
+        embeds, rows = body.get("embeds") or [], body.get("components") or []
+        labels = [button.get("label") or "" for row in rows for button in row["components"]]
+        whole = sum(len(text) for embed in embeds for text in _texts(embed))
+        if (
+            len(embeds) > 10
+            or whole > EMBEDS_LENGTH
+            or len(rows) > 5
+            or any(len(text) > 80 for text in labels)
+        ):
+            self.world.violation(f"{len(embeds)} embeds of {whole} characters, {len(rows)} rows, {labels}")
+            raise Refused(400, 50035, "Invalid Form Body")
 
     async def post_message(self, request: web.Request) -> Payload:
         channel = self.world.channels.get(int(request.match_info["channel"]))
@@ -526,6 +571,20 @@ class Rest:
             raise Refused(400, 50035, "Invalid Form Body")
         return self.world.channel_payload(self.world.thread(place.id, body["name"], message=int(held["id"])))
 
+    async def start_post(self, request: web.Request) -> Payload:
+        """A post in a forum or media channel: a thread with its first message, of the same id."""
+        place = self._place(request, "send_messages")
+        body = await request.json()
+        if place.kind not in POSTS_ONLY or "message" not in body or not 1 <= len(body["name"]) <= 100:
+            raise Refused(400, 50035, "Invalid Form Body")
+        first = body["message"]
+        self._check(first, empty=True)
+        thread = self.world.thread(place.id, body["name"])
+        parse = first["allowed_mentions"]["parse"] if "allowed_mentions" in first else None
+        flags = first.get("flags", 0)
+        self.world.post(self.world.bot.id, thread, first["content"], parse=parse, flags=flags, own_id=thread)
+        return self.world.channel_payload(thread)
+
     async def active_threads(self, request: web.Request) -> Payload:
         guild = int(request.match_info["guild"])
         return {"threads": self.world.guild_payload(guild)["threads"], "members": []}
@@ -574,8 +633,17 @@ class Rest:
     async def get_commands(self, _: web.Request) -> list[Payload]:
         return self.world.commands
 
+    def _check_commands(self, commands: list[Payload]) -> None:
+        """https://docs.discord.com/developers/interactions/application-commands"""
+        wrong = [command["name"] for command in commands if not _is_command(command)]
+        kinds = [command.get("type", 1) for command in commands]
+        if wrong or kinds.count(1) > 100 or kinds.count(3) > 5:
+            self.world.violation(f"commands that Discord refuses: {wrong}")
+            raise Refused(400, 50035, "Invalid Form Body")
+
     async def put_commands(self, request: web.Request) -> list[Payload]:
         body = await request.json()
+        self._check_commands(body)
         self.world.commands = [
             {
                 "id": str(self.world.snowflake()),
@@ -636,6 +704,13 @@ class Rest:
             self.world.violation(f"a window that Discord refuses: {wrong}")
             raise Refused(400, 50035, "Invalid Form Body")
 
+    def _live(self, request: web.Request) -> Interaction:
+        """The interaction, as long as its token lives."""
+        interaction = self._interaction(request)
+        if time.monotonic() - interaction.made > TOKEN_S:
+            raise Refused(401, 50027, "Invalid Webhook Token")
+        return interaction
+
     def _hook_message(
         self, interaction: Interaction, body: Payload, files: list[tuple[str, str, bytes]] | None = None
     ) -> Payload:
@@ -667,7 +742,7 @@ class Rest:
         }
 
     async def patch_original(self, request: web.Request) -> Payload:
-        interaction = self._interaction(request)
+        interaction = self._live(request)
         body, _ = await self._body(request)
         interaction.message = self._hook_message(interaction, body)
         self.world.touch()
@@ -680,7 +755,7 @@ class Rest:
         return message
 
     async def followup(self, request: web.Request) -> Payload:
-        interaction = self._interaction(request)
+        interaction = self._live(request)
         body, files = await self._body(request)
         message = self._hook_message(interaction, body, files)
         interaction.followups.append(message)

@@ -561,10 +561,11 @@ class World:
         embeds: Sequence[Payload] = (),
         ago_s: float = 0,
         live: bool = True,
+        own_id: int = 0,
     ) -> Payload:
         """Put a message into a channel, and say so on the gateway. `parse` None: every mention pings."""
         place = self.channels[channel]
-        message_id = self.snowflake(ago_s)
+        message_id = own_id or self.snowflake(ago_s)
         if place.archived:
             place.archived = False
             self.emit("THREAD_UPDATE", self.channel_payload(channel), place.guild, channel)
