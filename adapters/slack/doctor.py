@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from adapters.posts import Throttled
 from adapters.slack.client import Client, new_session, new_web_client
 from adapters.slack.errors import Refused, translated
-from adapters.slack.methods import COMMAND, EVENTS, METHODS, OTHER_SCOPES, SHORTCUTS, bot_scopes
+from adapters.slack.methods import COMMAND, COMMANDS, EVENTS, METHODS, OTHER_SCOPES, SHORTCUTS, bot_scopes
 from bot.doctor import Check, Finding
 from bot.errors import PlatformError
 
@@ -16,6 +16,12 @@ APP_ADVICE = (
     "Make an app-level token (xapp-...) with connections:write under Basic Information, "
     "turn Socket Mode on, and put the token into SLACK_APP_TOKEN."
 )
+SETTINGS = "Slack app settings"
+UNASKED = "nothing: only the app's owner can see them"
+COMPARE = (
+    "Hold the page App Manifest of your app (api.slack.com/apps) against `threadfly manifest slack`: "
+    "an event that is missing there never comes."
+)
 SIGNING_SECRET_LENGTH = 32
 SIGNING_ADVICE = "Copy the Signing Secret from Basic Information into SLACK_SIGNING_SECRET."
 
@@ -23,14 +29,14 @@ SIGNING_ADVICE = "Copy the Signing Secret from Basic Information into SLACK_SIGN
 def checks(
     *, bot_token: str, app_token: str = "", signing_secret: str = "", mode: str = "socket", api_url: str
 ) -> list[Check]:
-    """One check for each credential that the mode needs."""
+    """One check for each credential that the mode needs, and what can't be checked with them."""
     found = [Check("Slack bot token", f"called auth.test at {api_url}", lambda: _bot(api_url, bot_token))]
     if mode == "socket":
         tried = f"called apps.connections.open at {api_url}"
         found.append(Check("Slack app token", tried, lambda: _app(api_url, app_token)))
     else:
         found.append(Check("Slack signing secret", "looked at it", lambda: _secret(signing_secret)))
-    return found
+    return [*found, Check(SETTINGS, UNASKED, _settings)]
 
 
 async def _bot(api_url: str, token: str) -> Finding:
@@ -60,6 +66,12 @@ async def _app(api_url: str, token: str) -> Finding:
         except (PlatformError, Throttled) as exc:
             return Finding(what, tried, str(exc), _cure(exc, APP_ADVICE), ok=False)
     return Finding(what, tried, "Socket Mode can be opened")
+
+
+async def _settings() -> Finding:
+    """Slack tells an app's events, commands and shortcuts to whoever owns it, and not to its tokens."""
+    needed = f"{len(EVENTS)} events, {len(COMMANDS)} commands, {len(SHORTCUTS)} shortcuts"
+    return Finding(SETTINGS, UNASKED, f"it needs {needed}, and Slack tells its tokens of none", COMPARE)
 
 
 async def _secret(secret: str) -> Finding:

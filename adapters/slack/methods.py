@@ -80,6 +80,7 @@ COMMAND = "/threadfly"
 RECALL_COMMAND = "/recall"
 EXPORT_COMMAND = "/export"
 CATCH_UP_COMMAND = "/catchup"
+COMMANDS = (COMMAND, RECALL_COMMAND, EXPORT_COMMAND, CATCH_UP_COMMAND)
 
 RECALL_SHORTCUT = "threadfly_recall"
 SHORTCUTS: Mapping[str, str] = {

@@ -6,9 +6,12 @@ What Slack does, and where it is held, here and elsewhere:
 - delivers again, up to hours later, perhaps for the first time: `..._redelivery_...`
 - tells of a mention twice, of one gesture with two `ts`: `..._one_mention_...`
 - gives each `ts` once in a channel, not in a workspace: `..._same_ts_...`
-- tells of edits, deletions, previews as messages: `..._changes_...`; payload by payload: `test_slack_events`
+- tells of edits, deletions, previews as messages: `..._changes_...`; payload by payload: `test_slack_events`;
+  in odd shapes: `test_slack_odd_payloads`
+- leaves a tombstone for a thread's first message: `..._tombstone_...`
 - has ordinary messages with a subtype, and noise: `..._ordinary_subtypes_...`
-- has no slash command in threads; a `response_url` takes 5: `..._command_...`; the fake counts the uses
+- has no slash command in threads: `..._command_...`
+- ends a `response_url` after 5 uses or 30 minutes: the fake does; `test_slack_receiving`
 - refreshes and breaks sockets: `..._connections_...`
 - signs what it sends over HTTP: `test_slack_receiving`, `test_slack_workspaces`
 - limits each method: `..._429_...`; 200 threads in 10 workspaces under the tiers: `test_slack_workspaces`
@@ -109,6 +112,20 @@ async def test_changes_get_no_answer(made: World) -> None:
     await made.slack.deliveries.settled()
     made.slack.say("and then?", thread_ts=asked)
     assert len(await made.answered(asked, 3)) == 3
+
+
+async def test_a_thread_goes_on_below_a_tombstone_without_what_was_deleted(made: World) -> None:
+    made.openai.answers += [Script(text="Fine."), Script(text="Fine.")]
+    asked = made.ask("the code word is plum")
+    await made.answered(asked)
+    made.slack.delete(asked)
+    assert made.slack.team.channels[CHANNEL].messages[asked]["subtype"] == "tombstone"
+    await made.slack.deliveries.settled()
+    made.slack.say("what is the code word?", thread_ts=asked)
+    assert len(await made.answered(asked, 2)) == 2
+    shown = "\n".join(str(message["content"]) for message in made.openai.requests[-1].messages)
+    assert "what is the code word?" in shown
+    assert "plum" not in shown
 
 
 async def test_ordinary_subtypes_are_answered_and_noise_is_not(made: World) -> None:

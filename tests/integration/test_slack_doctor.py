@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from adapters.slack import doctor
+from adapters.slack.methods import EVENTS
 from bot.doctor import Finding, examine
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack.server import APP_TOKEN, BOT_TOKEN
@@ -24,7 +25,7 @@ async def findings(slack: FakeSlack, **changes: Any) -> list[Finding]:
 
 
 async def test_all_is_well(slack: FakeSlack) -> None:
-    bot, app = await findings(slack)
+    bot, app, _ = await findings(slack)
     assert bot.ok
     assert app.ok
     assert "threadfly" in bot.came_back
@@ -32,7 +33,7 @@ async def test_all_is_well(slack: FakeSlack) -> None:
 
 async def test_missing_scopes_are_named_with_what_they_cost(slack: FakeSlack) -> None:
     slack.team.scopes -= {"app_mentions:read", "files:write"}
-    bot, _ = await findings(slack)
+    bot, *_ = await findings(slack)
     assert not bot.ok
     assert "app_mentions:read (event app_mention)" in bot.came_back
     assert "files:write (method files.completeUploadExternal" in bot.came_back
@@ -40,23 +41,31 @@ async def test_missing_scopes_are_named_with_what_they_cost(slack: FakeSlack) ->
 
 
 async def test_wrong_tokens_are_told_apart(slack: FakeSlack) -> None:
-    bot, app = await findings(slack, bot_token="xoxb-wrong")
+    bot, app, _ = await findings(slack, bot_token="xoxb-wrong")
     assert (bot.ok, app.ok) == (False, True)
     assert "SLACK_BOT_TOKEN" in bot.to_do
-    bot, app = await findings(slack, app_token="xapp-wrong")
+    bot, app, _ = await findings(slack, app_token="xapp-wrong")
     assert (bot.ok, app.ok) == (True, False)
     assert "SLACK_APP_TOKEN" in app.to_do
     assert "wrong" not in app.came_back
 
 
 async def test_no_network_is_no_wrong_token(slack: FakeSlack) -> None:
-    (bot, _) = await findings(slack, api_url="http://127.0.0.1:1/api/")
+    bot, *_ = await findings(slack, api_url="http://127.0.0.1:1/api/")
     assert not bot.ok
     assert "SLACK_BOT_TOKEN" not in bot.to_do
 
 
 async def test_over_http_the_signing_secret_is_looked_at(slack: FakeSlack) -> None:
-    _, secret = await findings(slack, mode="http", signing_secret="0" * 32)
+    _, secret, _ = await findings(slack, mode="http", signing_secret="0" * 32)
     assert secret.ok
-    _, secret = await findings(slack, mode="http", signing_secret="short")
+    _, secret, _ = await findings(slack, mode="http", signing_secret="short")
     assert "SLACK_SIGNING_SECRET" in secret.to_do
+
+
+async def test_it_says_what_it_cannot_know_and_how_to_look(slack: FakeSlack) -> None:
+    *_, settings = await findings(slack)
+    assert settings.ok
+    assert f"{len(EVENTS)} events" in settings.came_back
+    assert "App Manifest" in settings.to_do
+    assert "threadfly manifest slack" in settings.to_do
