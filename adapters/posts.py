@@ -53,6 +53,10 @@ class Throttled(Exception):
         self.retry_after_s = retry_after_s
 
 
+class Fixed(Exception):
+    """The platform lets nobody change the post any more; another one may be made in its place."""
+
+
 class Posts(Protocol):
     """The posts of one reply, in one thread. An island makes one for each reply.
 
@@ -68,7 +72,7 @@ class Posts(Protocol):
         """Post part `number`; its position. The post carries turn and part where the platform allows."""
 
     async def change(self, position: int, text: str, showing: Showing) -> None:
-        """Let the post read `text` instead. Raises `PostGone` when it is not there any more."""
+        """Let the post read `text` instead. Raises `PostGone` when it is not there any more, or `Fixed`."""
 
     async def remove(self, position: int) -> None:
         """Take the post away, if it is there."""

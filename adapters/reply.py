@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from adapters.layout import Layout, Sheet
 from adapters.pacing import Pace
-from adapters.posts import Posts, Throttled, Work
+from adapters.posts import Fixed, Posts, Throttled, Work
 from adapters.written import Written
 from bot.domain import Answer, Outcome, Part
 from bot.errors import LeaseLost, PlatformForbidden, PlatformUnavailable, StoreError
@@ -148,7 +148,7 @@ class PacedReply:
                 return
             except Throttled:
                 self._news.set()
-            except PlatformForbidden as forbidden:
+            except (PlatformForbidden, Fixed) as forbidden:
                 self._note("growth_forbidden", forbidden)
                 return
             except (PlatformUnavailable, StoreError) as failure:
@@ -219,7 +219,8 @@ class PacedReply:
         for sheet in sheets:
             if written.is_there(sheet) and not sheet.is_file and not written.is_shown(sheet):
                 await self._pace.edit(final=True)
-                await self._bring(sheet, write_down=True)
+                with contextlib.suppress(Fixed):
+                    await self._bring(sheet, write_down=True)
         for number in written.superfluous(sheets):
             await written.remove(number)
         missing = [sheet for sheet in sheets if not written.is_there(sheet)]

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from adapters import words
 from adapters.layout import Sheet
-from adapters.posts import Posts, Showing, Throttled
+from adapters.posts import Fixed, Posts, Showing, Throttled
 from bot.domain import Part
 from bot.errors import PlatformForbidden, PostGone
 from bot.ports import Journal
@@ -117,7 +117,10 @@ class Written:
             await self._write_down(post)
 
     async def change(self, sheet: Sheet) -> None:
-        """Let the post read as the sheet, unless it was deleted."""
+        """Let the post read as the sheet, unless it was deleted.
+
+        Raises `Fixed` where that can't be: the post is taken away, to be made anew when the text is whole.
+        """
         post = self._by_number[sheet.number]
         if post.position is None or post.gone:
             return
@@ -125,6 +128,10 @@ class Written:
             await self._while_ours(self._posts.change(post.position, sheet.text, sheet.showing))
         except PostGone:
             post.gone = True
+        except Fixed:
+            await self._while_ours(self._posts.remove(post.position))
+            post.position, post.shown, post.says, post.journaled = None, None, None, False
+            raise
         post.shown, post.says = (sheet.text, sheet.showing), sheet.says
 
     async def remove(self, number: int) -> None:

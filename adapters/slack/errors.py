@@ -10,7 +10,9 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from adapters.posts import Throttled
 from bot.errors import PlatformForbidden, PlatformUnavailable, PostGone
 
-GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
+GONE = frozenset({"message_not_found"})
+FIXED = frozenset({"cant_update_message", "edit_window_closed"})
+"""The post is there, and stays as it is."""
 BROKEN = frozenset(
     {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
 )

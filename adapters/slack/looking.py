@@ -209,7 +209,7 @@ async def tell_alone(client: Client, key: SessionKey, person: str, text: str) ->
     """
     said = content.told(text)
     alone = {name: value for name, value in said.items() if name != "metadata"}
-    if key.thread != FLAT:
+    if await _is_thread(client, key):
         alone["thread_ts"] = key.thread
     try:
         await client.read("chat.postEphemeral", channel=key.channel, user=person, **alone)
@@ -231,7 +231,10 @@ async def show_found(client: Client, question: Question, page: Page) -> None:
 
 
 async def _is_thread(client: Client, at: SessionKey) -> bool:
-    """Whether somebody replied there: below a message without replies nobody sees what is ephemeral."""
+    """Whether somebody replied there: below a message without replies nobody sees what is ephemeral.
+
+    Source: Slack's reference of chat.postEphemeral ("only shown if there is already an active thread").
+    """
     if at.thread == FLAT:
         return False
     try:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from adapters.pacing import FIRST, Budget
-from adapters.posts import Limits, Showing, Throttled, Work
+from adapters.posts import Fixed, Limits, Showing, Throttled, Work
 from adapters.slack import buttons, content, files, signs, streams
-from adapters.slack.errors import Refused, Unsettled
+from adapters.slack.errors import FIXED, Refused, Unsettled
 from adapters.slack.events import FLAT, is_direct
+from adapters.slack.handing import is_handed
 from adapters.slack.markup import position_of, ts_of
 from adapters.slack.methods import METHODS
 from adapters.slack.streams import Stream
@@ -99,6 +100,8 @@ class SlackPosts:
         try:
             await self._update(position, text, showing)
         except Refused as refused:
+            if refused.code in FIXED:
+                raise Fixed(refused.code) from refused
             if refused.code != "streaming_state_conflict":
                 raise
             await streams.halt(self._client, self._key.channel, position)
@@ -162,7 +165,9 @@ class SlackPosts:
 
     def _positions(self, page: Mapping[str, Any]) -> set[int]:
         ours = (
-            m for m in page.get("messages") or () if self._me.wrote(m) and content.may_belong(m, self._asked)
+            m
+            for m in page.get("messages") or ()
+            if self._me.wrote(m) and content.may_belong(m, self._asked) and not is_handed(m)
         )
         return {position for m in ours if (position := position_of(m["ts"])) > self._asked}
 

@@ -39,6 +39,7 @@ from adapters.slack.workspaces import Installation, Workspaces
 from bot.domain import Order, Receipt, Said
 from bot.errors import ThreadflyError
 from bot.ports import Desk, Handler
+from bot.words import SOMETHING_BROKE
 
 HTTP_OK = 200
 RETRY = "x-slack-retry-num"
@@ -352,6 +353,9 @@ async def _outcome(carried_out: Awaitable[str]) -> str:
         return await carried_out
     except ThreadflyError as exc:
         return str(exc)
+    except Exception:
+        log.exception("A command failed", extra={"event": "slack.command_failed"})
+        return SOMETHING_BROKE
 
 
 def _alone(text: str) -> dict[str, Any]:

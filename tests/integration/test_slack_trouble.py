@@ -8,14 +8,17 @@ from dataclasses import replace
 import pytest
 
 from adapters.slack import content
+from adapters.slack.errors import FIXED
 from adapters.slack.markup import defused, position_of
 from bot.domain import Answer, Author, Order, Part, Said
 from bot.errors import ArchiveUnavailable, PlatformForbidden
 from bot.ports import Reply
+from bot.taking import PREFIX
+from bot.words import SOMETHING_BROKE
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack.core import Log, Marks, ScriptedCore, turn_of
 from tests.fakes.slack.rules import LITERAL_PING, PING, check_content
-from tests.fakes.slack.server import ALICE, BOT, CHANNEL, DM
+from tests.fakes.slack.server import ALICE, BOB, BOT, CHANNEL, DM
 from tests.fakes.slack.world import Channel
 from tests.integration.slack_stage import fake_slack, running
 from tests.integration.test_slack_replies import Growth, buttons, methods, read
@@ -97,6 +100,24 @@ async def test_a_post_that_can_not_be_deleted_says_nothing_twice(
     assert [read(m) for m in slack.thread(said.key.thread)] == ["Short.", "…"]
 
 
+@pytest.mark.parametrize("code", sorted(FIXED))
+async def test_where_no_post_may_be_edited_the_whole_answer_is_posted_anew(
+    slack: FakeSlack, core: ScriptedCore, code: str
+) -> None:
+    async def grow(reply: Reply, said: Said) -> Answer:
+        await reply.show("It was")
+        await slack.until(lambda: slack.thread(said.key.thread))
+        return Answer("It was the best of times.")
+
+    core.script = grow
+    async with running(slack, core, streaming="edit"):
+        slack.failures["chat.update"] = [code] * 9
+        said = await heard(slack, core, "begin")
+    (post,) = slack.thread(said.key.thread)
+    assert read(post) == "It was the best of times."
+    assert [part.position for part in next(iter(core.answered.values()))] == [position_of(post["ts"])]
+
+
 # What Slack limits.
 
 
@@ -155,6 +176,50 @@ async def test_a_told_aside_is_not_taken_for_a_part_of_a_reply(slack: FakeSlack,
         await platform.tell(said.key, said.message.author, "Not so fast")
         await (await platform.open_reply(Log(turn_of(said, taken_over=True)))).finish(Answer("An answer"))
     assert [read(m) for m in slack.team.authored(DM)] == ["Not so fast", "An answer"]
+
+
+async def test_an_exported_file_is_not_taken_for_a_part_of_a_reply(
+    slack: FakeSlack, core: ScriptedCore
+) -> None:
+    async with running(slack, core) as platform:
+        slack.say("hello", channel=DM)
+        await core.until(lambda: core.answered)
+        (said,) = core.said()
+        slack.team.channels[DM].messages.popitem()
+        client = (await platform._workspaces.get(said.key.workspace)).client
+        await platform._files.send(client, f"{PREFIX}-tea.md", b"# Tea", DM, "Here is Tea")
+        await (await platform.open_reply(Log(turn_of(said, taken_over=True)))).finish(Answer("An answer"))
+    assert [read(m) for m in slack.team.authored(DM)][-1] == "An answer"
+    assert len(slack.team.authored(DM)) == 2
+
+
+async def test_who_opened_a_thread_without_replies_is_told_beside_it(
+    slack: FakeSlack, core: ScriptedCore
+) -> None:
+    async with running(slack, core) as platform:
+        slack.failures["chat.postMessage"] = ["restricted_action"]
+        ts = slack.say(f"<@{BOT}> hello")
+        await core.until(lambda: core.failures)
+        (said,) = core.said()
+        await platform.tell(said.key, said.message.author, "Not so fast")
+        slack.say("I see", thread_ts=ts, user=BOB)
+        await platform.tell(said.key, said.message.author, "Slower")
+    assert [(e["text"], e.get("thread_ts")) for e in slack.team.ephemerals] == [
+        ("Not so fast", None),
+        ("Slower", ts),
+    ]
+
+
+async def test_a_command_that_breaks_unforeseen_is_answered(slack: FakeSlack, core: ScriptedCore) -> None:
+    async def broken(order: Order) -> str:
+        raise KeyError(order.words)
+
+    core.desk = broken  # type: ignore[method-assign]
+    async with running(slack, core):
+        delivered = slack.command("pause", channel=DM)
+        await delivered.finished()
+    assert delivered.response is not None
+    assert delivered.response["text"] == SOMETHING_BROKE
 
 
 async def test_a_stream_that_may_not_be_stopped_yet_shows_the_whole_text_meanwhile(

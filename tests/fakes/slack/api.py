@@ -225,6 +225,9 @@ class WebApi:
         channel = self._joined(team, arguments)
         if arguments.get("user") not in channel.members:
             raise Refused("user_not_in_channel")
+        thread = arguments.get("thread_ts")
+        if thread and not any(m.get("thread_ts") == thread != ts for ts, m in channel.messages.items()):
+            self._slack.violations.append("nobody sees what is ephemeral below a message without replies")
         await self._slack.note(team.ephemerals, dict(arguments))
         return {"message_ts": self._slack.clock.ts()}
 
