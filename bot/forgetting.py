@@ -308,4 +308,5 @@ async def _tried(work: Coroutine[None, None, object]) -> None:
     try:
         await work
     except Exception as error:  # noqa: BLE001 - without this loop nothing would ever be forgotten again
-        log.warning("Forgetting goes on later: %s", type(error).__name__, extra={"event": "forgetting.waits"})
+        why = str(error) if isinstance(error, StoreError) else type(error).__name__
+        log.warning("Forgetting goes on later: %s", why, extra={"event": "forgetting.waits"})

@@ -43,8 +43,7 @@ class Returning:
             try:
                 await self.work()
             except Exception as error:  # noqa: BLE001 - nobody would begin the loop again
-                kind = type(error).__name__
-                log.warning("What was lent is given back later: %s", kind, extra={"event": "lending.waits"})
+                log.warning("What was lent is given back later: %s", error, extra={"event": "lending.waits"})
             await asyncio.sleep(LOOK_S)
 
     async def work(self) -> int:

@@ -66,9 +66,8 @@ class Pump:
                 await self._keep_watermark()
             except (ArchiveUnavailable, RoomUnavailable) as exc:
                 self.trouble = f"Messages of the playground wait: {exc}"
-                log.warning(
-                    "waiting for the archive", extra={"event": "pump_waits", "channel": self._channel}
-                )
+                about = {"event": "pump_waits", "channel": self._channel}
+                log.warning("messages of the playground wait: %s", exc, extra=about)
                 await self._pause(wait)
                 wait = min(wait * 2, LONGEST_WAIT_S)
             else:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from bot import carry
 from bot.carry import read_in, scope_of, write_out
 from bot.domain import (
     Addressed,
@@ -26,7 +27,7 @@ from bot.domain import (
     SessionKey,
     Usage,
 )
-from bot.errors import ThreadflyError
+from bot.errors import ArchiveUnavailable, ThreadflyError
 from bot.finding import Place
 from bot.lines import pieces_of
 from bot.printed import PRINTERS
@@ -158,6 +159,38 @@ async def test_what_is_there_is_passed_over(database: Database) -> None:
     before, text = await rows(database), await exported(database)
     assert await imported(database, text) == Counted(0, 6)
     assert await rows(database) == before
+
+
+class _Dying(Carrying):
+    """Ends in the middle: after its nth transaction nothing is taken in any more."""
+
+    def __init__(self, database: Database, nth: int) -> None:
+        super().__init__(database)
+        self.left = nth
+
+    async def take_in(self, *a: Any) -> Counted:
+        self.left -= 1
+        if self.left < 0:
+            raise ArchiveUnavailable("killed")
+        return await super().take_in(*a)
+
+
+async def test_an_import_that_was_interrupted_anywhere_is_begun_again(
+    database: Database, second: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carry, "TOGETHER", 1)
+    await lived(second)
+    text, died = await exported(second), 0
+    for nth in range(100):
+        try:
+            counted = await read_in(_Dying(database, nth), pieces_of(text.splitlines()), quiet)
+        except ArchiveUnavailable:
+            died += 1
+        else:
+            break
+    assert (died, counted) == (10, Counted(0, 6))
+    assert await rows(database) == await rows(second)
+    assert await exported(database) == text
 
 
 async def test_what_was_deleted_or_forgotten_here_does_not_come_back(

@@ -147,7 +147,7 @@ def _is_in(c: sa.Connection, table: str, secrets: Sequence[str]) -> bool:
     return any(secret in str(tuple(row)).lower() for row in rows for secret in secrets)
 
 
-async def _held_hot(url: str) -> str:
+async def held_hot(url: str) -> str:
     """Every key of a hot server, and what it holds, whatever kind it is."""
     readers = {
         "string": lambda key: ("GET", key),
@@ -194,10 +194,10 @@ async def test_no_key_of_the_hot_server_and_no_line_of_the_log_holds_a_word(
         for each in (said(1, f"the {SECRET} is here"), said(2, "hello", JOE, OTHER)):
             await process.service.handle(each)
             await process.settle()
-        assert SECRET in await _held_hot(hot_url)
+        assert SECRET in await held_hot(hot_url)
         await process.service.order(Order(KEY, ANN, "forget me yes"))
         await process.forgetting.work()
-        left = await _held_hot(hot_url)
+        left = await held_hot(hot_url)
         assert "hello" in left
         assert [secret for secret in (SECRET, "zebrafish") if secret in left] == []
         assert [secret for secret in (SECRET, "zebrafish") if secret in caplog.text.lower()] == []
