@@ -83,9 +83,11 @@ def _inside(marks: list[_Mark], start: int, end: int) -> frozenset[str]:
 def _stretches(line: str, start: int, end: int, marks: list[tuple[int, int]]) -> Iterator[Stretch]:
     at = start
     for a, b in marks:
+        if b <= at:
+            continue  # one mark may reach into the next: nothing is shown twice
         if a > at:
             yield Stretch(line[at:a])
-        yield Stretch(line[a:b], marked=True)
+        yield Stretch(line[max(a, at) : b], marked=True)
         at = b
     if at < end:
         yield Stretch(line[at:end])

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from storage.analyser import composed
@@ -51,6 +51,7 @@ def test_a_cut_says_so_and_spares_words() -> None:
 
 
 @given(st.text(max_size=600), st.text(max_size=10))
+@example("\u3400®", "®\u3400")
 def test_a_snippet_is_a_piece_of_its_text_and_never_longer_than_allowed(text: str, asked: str) -> None:
     phrase = phrase_clause(asked)
     shown = snippet(text, phrase.ways[0].terms if phrase else frozenset(), 40)
