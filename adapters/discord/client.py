@@ -147,7 +147,7 @@ class Gateway:
 
     def _say_how_to_begin(self) -> None:
         log.warning(
-            "The bot is in no Discord server yet. Open this to invite it: %s",
+            "The bot is in no Discord server. Open this to invite it: %s",
             invite.url(str(self.rest.application)),
             extra={"event": "no_guild"},
         )

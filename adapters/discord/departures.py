@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from adapters.discord import events
-from adapters.discord.places import DIRECT, PLATFORM
+from adapters.discord.places import PLATFORM
 from bot.domain import Left, Receipt
 from bot.errors import PlatformError, StoreError
 from bot.ports import Watermarks
@@ -29,7 +29,7 @@ class Departures:
         """These are all guilds of a shard: whichever else is known was left while nobody listened."""
         try:
             archived = await self._watermarks.workspaces(PLATFORM)
-            known = self._known | {int(workspace) for workspace in archived if workspace != DIRECT}
+            known = self._known | {int(workspace) for workspace in archived if workspace.isdecimal()}
             for guild in known - here:
                 if (guild >> 22) % shards == shard:
                     await self._missed(guild)
