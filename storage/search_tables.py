@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from storage.tables import Id, metadata
 
-FORMAT = 3
+FORMAT = 4
 """Raised when the same text gives other terms, or they are kept otherwise: then every index is made anew."""
 
 Term = sa.String().with_variant(sa.String(collation="C"), "postgresql")
@@ -49,6 +49,7 @@ search_buckets = sa.Table(
     sa.Column(
         "bucket", sa.BigInteger, primary_key=True, autoincrement=False, comment="newest message, ms, or later"
     ),
+    sa.Column("era", sa.Integer, nullable=False, comment="see search_terms"),
     sa.Column("oldest_us", sa.BigInteger, nullable=False),
     sa.Column("places", sa.LargeBinary, nullable=False, comment="of each slot, 4 bytes little-endian"),
 )
@@ -69,17 +70,20 @@ search_docs = sa.Table(
 search_terms = sa.Table(
     "search_terms",
     metadata,
+    sa.Column("era", sa.Integer, primary_key=True, autoincrement=False, comment="sealed in a row"),
     sa.Column("term", Term, primary_key=True),
     sa.Column("bucket", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("slots", sa.LargeBinary, nullable=False, comment="which slots hold the term"),
     sqlite_with_rowid=False,
 )
+"""By era first: what a bucket writes stays within its era, and is not all over an index that grows."""
 
 search_sealing = sa.Table(
     "search_sealing",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False, comment="1: one bucket at a time"),
     sa.Column("bucket", sa.BigInteger, nullable=False),
+    sa.Column("era", sa.Integer, nullable=False),
     sa.Column("owner", sa.String, nullable=False, comment="the process that seals it"),
     sa.Column("lease_until", sa.Double, nullable=False, comment="database clock, seconds"),
     sa.Column("lost", sa.Integer, nullable=False, comment="messages unindexed since it was begun"),

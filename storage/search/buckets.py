@@ -9,10 +9,9 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from storage.prepared import Prepared
+from storage.prepared import Prepared, prepared
 from storage.search.among import among_hashed, among_named
 from storage.search.checks import Checks, in_time, times
-from storage.search.clauses import Way
 from storage.search.index import microseconds
 from storage.search.places import numbers_of
 from storage.search.slots import EVERY, SLOTS, UNSIFTED, bits_of, highest_first, slots_at, told_of
@@ -21,6 +20,7 @@ from storage.search_tables import search_buckets, search_docs, search_terms
 
 _FIRST_BUCKETS = 16
 _MOST_BUCKETS = 128
+_KNOWN_AT_ONCE = 256
 _BEYOND_BUCKETS = 2**50
 """Greater than any number of a bucket."""
 _BEYOND_US = 2**62
@@ -46,13 +46,12 @@ class _Bucket:
 
 def search_sealed(c: sa.Connection, wanted: Wanted, catch: Catch) -> None:
     """Add to `catch` what fits in the buckets, newest first, until there is enough."""
-    clauses = _known_clauses(c, wanted)
-    numbers = numbers_of(c, wanted.places) if clauses is not None else frozenset()
-    if clauses is None or not numbers:
+    numbers = numbers_of(c, wanted.places)
+    if not numbers:
         return
     checks = Checks(wanted)
     at_once = _FIRST_AT_ONCE
-    for buckets in _pages(c, wanted, clauses, told_of(numbers), catch):
+    for buckets in _pages(c, wanted, told_of(numbers), catch):
         by_number = {bucket.number: bucket for bucket in buckets if bucket.fitting & EVERY}
         spots = _spots(c, by_number, numbers)
         while some := list(itertools.islice(spots, at_once)):
@@ -61,39 +60,6 @@ def search_sealed(c: sa.Connection, wanted: Wanted, catch: Catch) -> None:
                 return
             _look_at(c, some, wanted, numbers, checks, by_number, catch)
         at_once = _MOST_AT_ONCE
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """The clauses as far as the index knows their terms, and the one that is rarest."""
-
-    clauses: tuple[tuple[tuple[int, Way], ...], ...]
-    """For each clause, its ways that may fit, by number."""
-    drivers: frozenset[str]
-    """Every message that fits has one of these terms; empty: any message may fit."""
-
-
-def _known_clauses(c: sa.Connection, wanted: Wanted) -> _Known | None:
-    """None when some clause has no term in any bucket."""
-    asked = [[way.sealed_terms for way in clause.ways] for clause in wanted.clauses]
-    asked += [[frozenset((author,)) for author in sorted(wanted.authors)]] if wanted.authors else []
-    asked += [[frozenset((trait,))] for trait in sorted(wanted.traits)]
-    terms_asked = {term for ways in asked for terms in ways for term in terms}
-    counts = counts_of(c, terms_asked) if len(terms_asked) > 1 else dict.fromkeys(terms_asked, 1)
-    driver: tuple[int, frozenset[str]] | None = None
-    for ways in asked:
-        rarest = [min(terms, key=lambda t: (counts.get(t, 0), t)) for terms in ways]
-        rarest = [term for term in rarest if counts.get(term, 0)]
-        if not rarest:
-            return None
-        cost = sum(counts[term] for term in rarest)
-        if driver is None or cost < driver[0]:
-            driver = (cost, frozenset(rarest))
-    known = tuple(
-        tuple((n, way) for n, way in enumerate(clause.ways) if all(map(counts.get, way.sealed_terms)))
-        for clause in wanted.clauses
-    )
-    return _Known(known, driver[1] if driver else frozenset())
 
 
 def counts_of(c: sa.Connection, terms: Iterable[str]) -> dict[str, int]:
@@ -105,8 +71,27 @@ _held, _shown, _doc = search_terms.c, search_buckets.c, search_docs.c
 _COUNTS: Final = Prepared(
     lambda dialect: (
         sa.select(_held.term, sa.func.count().label("buckets"))
-        .where(among_named(dialect, _held.term, "terms"))
+        .where(_held.era.in_(sa.select(_shown.era)), among_named(dialect, _held.term, "terms"))
         .group_by(_held.term)
+    )
+)
+_SHOWN: Final = prepared(
+    sa.select(_shown.bucket, _shown.era)
+    .where(
+        _shown.bucket > sa.bindparam("above", type_=sa.BigInteger),
+        _shown.bucket < sa.bindparam("below", type_=sa.BigInteger),
+        _shown.oldest_us < sa.bindparam("before", type_=sa.BigInteger),
+    )
+    .order_by(_shown.bucket.desc())
+    .limit(_KNOWN_AT_ONCE)
+)
+_HELD: Final = Prepared(
+    lambda dialect: sa.select(_held.bucket, _held.term, _held.slots).where(
+        among_named(dialect, _held.era, "eras"),
+        among_named(dialect, _held.term, "terms"),
+        _held.bucket.between(
+            sa.bindparam("oldest", type_=sa.BigInteger), sa.bindparam("newest", type_=sa.BigInteger)
+        ),
     )
 )
 _PLACES: Final = Prepared(
@@ -114,38 +99,6 @@ _PLACES: Final = Prepared(
         among_named(dialect, _shown.bucket, "buckets")
     )
 )
-
-
-@lru_cache
-def _held_in(drivers: int) -> Prepared:
-    """What the next buckets hold of some terms: those buckets with one of the drivers, or all for none."""
-
-    def build(dialect: str) -> sa.Executable:
-        page = _page(dialect, drivers).subquery("page")
-        asked = sa.and_(_held.bucket == page.c.bucket, among_named(dialect, _held.term, "terms"))
-        return sa.select(page.c.bucket, _held.term, _held.slots).join_from(
-            page, search_terms, asked, isouter=not drivers
-        )
-
-    return Prepared(build)
-
-
-def _page(dialect: str, drivers: int) -> sa.Select[int]:
-    """Numbers of some of the buckets that searches may look into, newest first."""
-    driving = search_terms.alias("driving")
-    number = driving.c.bucket if drivers else _shown.bucket
-    page = sa.select(number).where(
-        number > sa.bindparam("above", type_=sa.BigInteger),
-        number <= sa.bindparam("upto", type_=sa.BigInteger),
-        _shown.oldest_us < sa.bindparam("before", type_=sa.BigInteger),
-    )
-    if drivers:
-        page = page.join_from(search_buckets, driving, driving.c.bucket == _shown.bucket)
-    if drivers == 1:
-        page = page.where(driving.c.term == sa.bindparam("driver", type_=_held.term.type))
-    elif drivers:
-        page = page.where(among_named(dialect, driving.c.term, "drivers")).distinct()
-    return page.order_by(number.desc()).limit(sa.bindparam("most", type_=sa.Integer))
 
 
 @lru_cache
@@ -164,27 +117,18 @@ def _docs(checks: int, after: bool, before: bool, in_session: bool) -> Prepared:
     return Prepared(build)
 
 
-def _pages(
-    c: sa.Connection, wanted: Wanted, known: _Known, told: frozenset[int], catch: Catch
-) -> Iterator[list[_Bucket]]:
+def _pages(c: sa.Connection, wanted: Wanted, told: frozenset[int], catch: Catch) -> Iterator[list[_Bucket]]:
     """The buckets in which something may fit, newest first, as many at a time as are likely to be needed."""
     excluded = [way.terms for clause in wanted.without for way in clause.ways if not way.pattern]
-    terms = {term for ways in known.clauses for _, way in ways for term in way.sealed_terms}
+    terms = {term for clause in wanted.clauses for way in clause.ways for term in way.sealed_terms}
     terms = terms.union(wanted.authors, wanted.traits, *excluded)
-    upto, size, seen = _BEYOND_BUCKETS, _FIRST_BUCKETS, 0
-    while True:
-        rows = _next_rows(c, wanted, known, terms, upto, size)
-        bits: dict[int, dict[str, int]] = {}
-        for number, term, slots in rows:
-            held = bits.setdefault(number, {})
-            if term is not None:
-                held[term] = bits_of(slots, told)
-        numbers = sorted(bits, reverse=True)
-        yield [_match(bits[number], known, wanted, excluded, number) for number in numbers]
-        seen += len(numbers)
-        if len(numbers) < size:
-            return
-        upto, size = numbers[-1] - 1, _next_size(seen, len(catch.by_place))
+    shown = _shown_buckets(c, wanted)
+    size, seen = _FIRST_BUCKETS, 0
+    while page := dict(itertools.islice(shown, size)):
+        bits = _bits(c, page, terms, told)
+        yield [_match(bits[number], wanted, excluded, number) for number in page]
+        seen += len(page)
+        size = _next_size(seen, len(catch.by_place))
 
 
 def _next_size(seen: int, found: int) -> int:
@@ -193,33 +137,48 @@ def _next_size(seen: int, found: int) -> int:
     return min(max(needed, _FIRST_BUCKETS), _MOST_BUCKETS)
 
 
-def _next_rows(
-    c: sa.Connection, wanted: Wanted, known: _Known, terms: Iterable[str], upto: int, size: int
-) -> list[Any]:
-    """For the next `size` buckets and each term that they hold: number, term, slots."""
-    values = {
+def _shown_buckets(c: sa.Connection, wanted: Wanted) -> Iterator[tuple[int, int]]:
+    """Number and era of each bucket that may hold what was said at that time, newest first."""
+    bounds = {
         "above": microseconds(wanted.after) // 1000 if wanted.after is not None else -_BEYOND_BUCKETS,
-        "upto": upto,
         "before": microseconds(wanted.before) if wanted.before is not None else _BEYOND_US,
-        "most": size,
     }
-    drivers = sorted(known.drivers)
-    driven = {"driver": drivers[0]} if len(drivers) == 1 else {"drivers": drivers}
-    return _held_in(min(len(drivers), 2)).all(c, {**values, **driven, "terms": sorted(terms)})
+    below = _BEYOND_BUCKETS
+    while rows := _SHOWN.all(c, {**bounds, "below": below}):
+        yield from rows
+        if len(rows) < _KNOWN_AT_ONCE:
+            return
+        below = rows[-1].bucket
+
+
+def _bits(
+    c: sa.Connection, eras: Mapping[int, int], terms: Iterable[str], told: frozenset[int]
+) -> dict[int, dict[str, int]]:
+    """What some buckets, with their eras, hold of `terms`: by number and term."""
+    bits: dict[int, dict[str, int]] = {number: {} for number in eras}
+    asked = {
+        "eras": sorted(set(eras.values())),
+        "terms": sorted(terms),
+        "oldest": min(eras),
+        "newest": max(eras),
+    }
+    for number, term, slots in _HELD.all(c, asked) if asked["terms"] else ():
+        if number in bits:  # not one that is just being filled
+            bits[number][term] = bits_of(slots, told)
+    return bits
 
 
 def _match(
     bits: Mapping[str, int],
-    known: _Known,
     wanted: Wanted,
     excluded: Sequence[frozenset[str]],
     number: int,
 ) -> _Bucket:
     fitting = EVERY | UNSIFTED
     by_way = {}
-    for clause, ways in enumerate(known.clauses):
+    for clause, asked in enumerate(wanted.clauses):
         of_clause = 0
-        for n, way in ways:
+        for n, way in enumerate(asked.ways):
             by_way[clause, n] = _all_of(bits, way.sealed_terms)
             of_clause |= by_way[clause, n]
         fitting &= of_clause

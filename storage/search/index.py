@@ -14,7 +14,7 @@ from storage.analyser import analyse, fold, pairs_of, words_of
 from storage.prepared import prepared
 from storage.search.among import among
 from storage.search.slots import EVERY, SLOTS, held_among
-from storage.search_tables import search_docs, search_sealing, search_tail, search_terms
+from storage.search_tables import search_buckets, search_docs, search_sealing, search_tail, search_terms
 
 LINK: Final = "!link"
 FILE: Final = "!file"
@@ -165,14 +165,20 @@ def sealed_terms(terms: Iterable[str], stream: str) -> Iterator[str]:
 
 def _clear(c: sa.Connection, bucket: int, slot: int, terms: Sequence[str]) -> None:
     held = search_terms.c
+    eras = sa.union_all(
+        *(
+            sa.select(table.c.era).where(table.c.bucket == bucket)
+            for table in (search_buckets, search_sealing)
+        )
+    )
     rows = c.execute(
-        sa.select(held.term, held.slots)
-        .where(among(c, held.term, terms), held.bucket == bucket)
+        sa.select(held.era, held.term, held.slots)
+        .where(held.era.in_(eras), among(c, held.term, terms), held.bucket == bucket)
         .order_by(held.term)
         .with_for_update()
     ).all()
-    for term, slots in rows:
-        here = (held.term == term, held.bucket == bucket)
+    for era, term, slots in rows:
+        here = (held.era == era, held.term == term, held.bucket == bucket)
         left = held_among(slots, EVERY ^ (1 << slot))
         if left:
             c.execute(sa.update(search_terms).where(*here).values(slots=left))

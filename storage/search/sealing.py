@@ -30,6 +30,8 @@ MESSAGES_AT_ONCE = 512
 TERMS_AT_ONCE = 2_048
 PLACES_AT_ONCE = 64
 """Rows of one step: ten to twenty milliseconds of SQLite's writer."""
+BUCKETS_IN_ERA = 16
+"""More of them scatter what a bucket writes, fewer are more places for a search to look at."""
 LEASE_S = 30.0
 """After this long without a step of whoever seals, another process goes on."""
 
@@ -41,7 +43,7 @@ class Sealer:
         self._database = database
         self._owner = secrets.token_hex(6)
         self._ahead: deque[Callable[[], Awaitable[object]]] = deque()
-        self._bucket = 0
+        self._bucket = self._era = 0
 
     async def step(self, least: int = SLOTS) -> bool:
         """Do one thing if at least so many messages wait in the tail; whether there may be more to do."""
@@ -68,18 +70,19 @@ class Sealer:
         left = await self._database.read(lambda c: c.execute(_SEALING).first())
         if left is not None:
             taken = await self._database.write(lambda c: c.execute(_TAKE_OVER, {"me": self._owner}).first())
-            return taken is not None and self._will(taken.bucket, ())
+            return taken is not None and self._will(taken, ())
         if not await self._database.read(lambda c: worth_sealing(c, least)):
             return False
         oldest = (await self._database.read(lambda c: c.execute(_OLDEST).all()))[:SLOTS]
         places = sorted({_place_of(row) for row in oldest})
         known = await self._database.read(lambda c: known_numbers(c, places))
-        bucket = await self._database.write(lambda c: _claimed(c, oldest[-1].sent_us, self._owner))
+        claimed = await self._database.write(lambda c: _claimed(c, oldest[-1].sent_us, self._owner))
         new = [place for place in places if place not in known]
-        return bucket is not None and self._will(bucket, [row.id for row in oldest], new)
+        return claimed is not None and self._will(claimed, [row.id for row in oldest], new)
 
-    def _will(self, bucket: int, tail_ids: Sequence[int], new_places: Sequence[Place] = ()) -> bool:
-        self._bucket = bucket
+    def _will(self, claimed: Any, tail_ids: Sequence[int], new_places: Sequence[Place] = ()) -> bool:
+        bucket = self._bucket = claimed.bucket
+        self._era = claimed.era
         for new in _portions(new_places, PLACES_AT_ONCE):
             self._later(partial(give_numbers, places=new))
         for some in _portions(list(enumerate(tail_ids)), MESSAGES_AT_ONCE):
@@ -100,9 +103,9 @@ class Sealer:
     async def _will_show(self, bucket: int, rows: Sequence[Any]) -> None:
         places = {row.spot % SLOTS: row.place for row in rows}
         for some in _portions(await asyncio.to_thread(_packed, rows), TERMS_AT_ONCE):
-            self._later(partial(_add_terms, bucket=bucket, terms=some))
+            self._later(partial(_add_terms, era=self._era, bucket=bucket, terms=some))
         oldest = min(row.sent_us for row in rows)
-        self._later(partial(_show, bucket=bucket, oldest_us=oldest, places=places))
+        self._later(partial(_show, era=self._era, bucket=bucket, oldest_us=oldest, places=places))
 
     def _later(self, work: Work[object]) -> None:
         """Put `work` behind what is to be done; it is done if the bucket is ours then."""
@@ -124,7 +127,7 @@ _TAKE_OVER: Final = (
     sa.update(search_sealing)
     .where(sa.or_(search_sealing.c.owner == sa.bindparam("me"), search_sealing.c.lease_until < clock()))
     .values(owner=sa.bindparam("me"), lease_until=_lease)
-    .returning(search_sealing.c.bucket)
+    .returning(search_sealing.c.bucket, search_sealing.c.era)
 )
 _HOLD: Final = (
     sa.update(search_sealing)
@@ -135,16 +138,19 @@ _HOLD: Final = (
 _CLAIM: Final = (
     sa.insert(search_sealing)
     .from_select(
-        ["id", "bucket", "owner", "lease_until", "lost"],
+        ["id", "bucket", "era", "owner", "lease_until", "lost"],
         sa.select(
             sa.literal(1),
             sa.bindparam("number", type_=sa.BigInteger),
+            sa.select(sa.func.count() // sa.bindparam("in_era", type_=sa.Integer))
+            .select_from(search_buckets)
+            .scalar_subquery(),
             sa.bindparam("me", type_=sa.String),
             _lease,
             sa.literal(0),
         ).where(~sa.exists(sa.select(search_sealing.c.id))),
     )
-    .returning(search_sealing.c.bucket)
+    .returning(search_sealing.c.bucket, search_sealing.c.era)
 )
 _OLDEST: Final = (
     sa.select(search_tail.c.id, search_tail.c.sent_us, *_place)
@@ -203,13 +209,12 @@ def _portions(things: Sequence[T], most: int) -> Iterator[Sequence[T]]:
     return (things[start : start + most] for start in range(0, len(things), most))
 
 
-def _claimed(c: sa.Connection, newest_us: int, me: str) -> int | None:
-    """The number of a new bucket: the time of its newest message in ms, or the next that is free."""
+def _claimed(c: sa.Connection, newest_us: int, me: str) -> Any | None:
+    """Era and number of a new bucket: the time of its newest message in ms, or the next that is free."""
     number = newest_us // 1000 + 1
     while _is_shown(c, number):
         number += 1
-    claimed: int | None = c.scalar(_CLAIM, {"number": number, "me": me})
-    return claimed
+    return c.execute(_CLAIM, {"number": number, "me": me, "in_era": BUCKETS_IN_ERA}).first()
 
 
 def _is_shown(c: sa.Connection, bucket: int) -> bool:
@@ -234,20 +239,20 @@ def _packed(rows: Sequence[Any]) -> list[tuple[str, bytes]]:
     return [(term, pack(slots[term])) for term in sorted(slots)]
 
 
-def _add_terms(c: sa.Connection, bucket: int, terms: Sequence[tuple[str, bytes]]) -> None:
+def _add_terms(c: sa.Connection, era: int, bucket: int, terms: Sequence[tuple[str, bytes]]) -> None:
     """Many rows at once, past what SQLAlchemy does for each. Those that are there are written anew."""
     kept = list(_still_held(c, bucket, terms) if c.scalar(_LOST) else terms)
     if c.dialect.name == "postgresql":
         c.exec_driver_sql(
-            "INSERT INTO search_terms (term, bucket, slots) "
-            "SELECT term, $1, slots FROM unnest($2::varchar[], $3::bytea[]) AS u (term, slots) "
-            "ON CONFLICT (term, bucket) DO UPDATE SET slots = excluded.slots",
-            (bucket, [term for term, _ in kept], [slots for _, slots in kept]),
+            "INSERT INTO search_terms (era, term, bucket, slots) "
+            "SELECT $1, term, $2, slots FROM unnest($3::varchar[], $4::bytea[]) AS u (term, slots) "
+            "ON CONFLICT (era, term, bucket) DO UPDATE SET slots = excluded.slots",
+            (era, bucket, [term for term, _ in kept], [slots for _, slots in kept]),
         )
     elif kept:
         c.exec_driver_sql(
-            "INSERT OR REPLACE INTO search_terms (term, bucket, slots) VALUES (?, ?, ?)",
-            [(term, bucket, slots) for term, slots in kept],
+            "INSERT OR REPLACE INTO search_terms (era, term, bucket, slots) VALUES (?, ?, ?, ?)",
+            [(era, term, bucket, slots) for term, slots in kept],
         )
 
 
@@ -263,12 +268,12 @@ def _still_held(
             yield term, held
 
 
-def _show(c: sa.Connection, bucket: int, oldest_us: int, places: Mapping[int, int]) -> None:
+def _show(c: sa.Connection, era: int, bucket: int, oldest_us: int, places: Mapping[int, int]) -> None:
     """Let searches look into the bucket from now on."""
     by_slot = (places.get(slot, 0) for slot in range(max(places) + 1))
     c.execute(
         sa.insert(search_buckets),
-        {"bucket": bucket, "oldest_us": oldest_us, "places": pack_places(by_slot)},
+        {"bucket": bucket, "era": era, "oldest_us": oldest_us, "places": pack_places(by_slot)},
     )
 
 

@@ -109,8 +109,11 @@ async def changed(archive: Database, draw: random.Random) -> list[Entry]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_search_finds_what_a_look_at_every_message_finds(database: Database, seed: int) -> None:
+async def test_search_finds_what_a_look_at_every_message_finds(
+    database: Database, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     draw = random.Random(seed)
+    monkeypatch.setattr(sealing, "BUCKETS_IN_ERA", 2)
     await database.write(lambda c: metadata.create_all(c, TABLES))
     entries = await changed(database, draw)
     for _ in range(60):
@@ -123,6 +126,11 @@ async def test_search_finds_what_a_look_at_every_message_finds(database: Databas
         assert {hit.session_id for hit in found.hits} == {entry.session_id for entry in fitting}
         assert sum(1 + hit.others for hit in found.hits) == len(fitting)
         assert found.whole
+    eras = await database.read(lambda c: c.execute(sa.select(search_terms.c.era).distinct()).all())
+    assert len(eras) > 1
+    for entry in entries:
+        await database.write(lambda c, e=entry: unindex(c, e.session_id, e.position, e.text))  # type: ignore[misc]
+    assert await database.read(lambda c: c.execute(sa.select(search_terms)).all()) == []
 
 
 async def test_every_step_of_sealing_leaves_the_search_right(
