@@ -27,7 +27,7 @@ from bot.errors import LeaseLost
 from storage.archive.claims import Ask, Claimant, ask_to_stop, first_claim, take_up
 from storage.archive.lending import keep, our_posts
 from storage.archive.rereading import compare
-from storage.archive.rewriting import remove, rewrite
+from storage.archive.rewriting import remove, rewrite, thread_with
 from storage.archive.searchable import found_by, let_find
 from storage.archive.sessions import is_buried, make_session, message_at, unmake_session
 from storage.archive.statements import (
@@ -102,9 +102,17 @@ class Records:
     async def delete(self, deleted: Deleted) -> Removed | None:
         """Remove the message, and let nothing bring it back; None if that changed nothing.
 
-        A turn that has nothing left to answer by it is dropped, or asked to stop if it runs.
+        A turn that has nothing left to answer by it is dropped, or asked to stop if it runs. A platform
+        may not know any more in which thread it was: then it is looked for in the whole channel.
         """
-        return await self._database.write(lambda c: remove(c, deleted))
+        removed = await self._database.write(lambda c: remove(c, deleted))
+        if removed is not None:
+            return removed
+        thread = await self._database.read(lambda c: thread_with(c, deleted))
+        if thread is None or thread == deleted.key.thread:
+            return None
+        there = replace(deleted, key=replace(deleted.key, thread=thread))
+        return await self._database.write(lambda c: remove(c, there, again=True))
 
     async def reread(self, reread: Reread) -> bool:
         """Carry out the deletions and edits that a second reading shows; whether anything changed."""

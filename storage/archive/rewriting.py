@@ -40,6 +40,18 @@ _REWRITE: Final = (
         edited_at=sa.bindparam("new_edited_at", type_=messages.c.edited_at.type),
     )
 )
+_has_message = sa.exists().where(
+    messages.c.session_id == sessions.c.id, messages.c.position == sa.bindparam("place")
+)
+_has_post = sa.exists().where(parts.c.session_id == sessions.c.id, parts.c.position == sa.bindparam("place"))
+_THREAD_WITH: Final = (
+    sa.select(sessions.c.thread)
+    .where(
+        *(sessions.c[name] == sa.bindparam(f"k_{name}") for name in ("platform", "workspace", "channel")),
+        sa.or_(_has_message, _has_post),
+    )
+    .limit(1)
+)
 _ERASE: Final = sa.delete(messages).where(messages.c.id == sa.bindparam("message"))
 _DROP_ASKED: Final = (
     sa.update(turns)
@@ -141,8 +153,17 @@ def _changed_at(c: sa.Connection, session_id: int, position: int, added: int = 0
     c.execute(VOID_SUMMARIES, {"session": session_id, "place": position, "upto": position})
 
 
-def remove(c: sa.Connection, deleted: Deleted) -> Removed | None:
-    """Take a message, or its share of a reply, away for good; None if it was not there."""
+def thread_with(c: sa.Connection, place: Deleted) -> str | None:
+    """The thread of the channel that has a message, or a post of ours, at a position; None if none has."""
+    thread: str | None = c.execute(_THREAD_WITH, {**key_values(place.key), "place": place.position}).scalar()
+    return thread
+
+
+def remove(c: sa.Connection, deleted: Deleted, *, again: bool = False) -> Removed | None:
+    """Take a message, or its share of a reply, away for good; None if it was not there.
+
+    `again`: it is known to be there, though it was looked for in another session before.
+    """
     session = c.execute(LOCK_SESSION, key_values(deleted.key)).first()
     if session is None:
         lock_key(c, deleted.key)
@@ -151,7 +172,7 @@ def remove(c: sa.Connection, deleted: Deleted) -> Removed | None:
     buried = c.execute(
         BURY(c), tombstone_values(deleted.key, deleted.position, now, ours=session is not None)
     )
-    if session is None or not buried.rowcount:
+    if session is None or not (buried.rowcount or again):
         return None
     place = {"session": session.id, "place": deleted.position}
     reply = c.execute(_PARTS_OF_REPLY_AT, place).all()

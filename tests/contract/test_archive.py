@@ -319,6 +319,18 @@ async def test_a_deletion_that_comes_first_wins(archive: Archive, joined: bool) 
     assert await archive.count(turns, turns.c.asked_position == 5) == 0
 
 
+async def test_a_deletion_whose_thread_nobody_knows_any_more_is_carried_out(archive: Archive) -> None:
+    recorded, turn = await asked(archive)
+    await archive.records.record(said(2, Addressed.ASIDE))
+    await archive.close(turn, 3)
+    elsewhere = replace(KEY, thread="2")
+    assert await archive.records.delete(Deleted(replace(elsewhere, channel="another"), 2)) is None
+    assert await archive.records.delete(Deleted(elsewhere, 2)) is not None
+    assert await archive.records.delete(Deleted(elsewhere, 2)) is None
+    assert await archive.records.delete(Deleted(elsewhere, 3)) is not None
+    assert await archive.texts(recorded.session_id) == ["text 1"]
+
+
 async def test_what_was_deleted_comes_back_by_no_way(archive: Archive) -> None:
     recorded, turn = await asked(archive)
     await archive.records.record(said(2, Addressed.ASIDE))
