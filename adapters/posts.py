@@ -86,7 +86,8 @@ class Posts(Protocol):
     async def ours(self) -> Sequence[int]:
         """Positions of the bot's own posts in the thread that are newer than what was asked, ascending.
 
-        Posts that name another turn or part than this reply's are left out where the platform tells.
+        Where the platform tells: posts that name another turn or part than this reply's are left out,
+        and those that name this turn come first, before the others.
         """
 
     async def working(self, work: Work) -> None:

@@ -65,7 +65,8 @@ class Written:
         doubtful = sorted((p for p in self._by_number.values() if p.doubtful), key=lambda p: p.number)
         if doubtful:
             found = await self._posts.ours()
-            unclaimed = sorted(await self._journal.unclaimed(found) - self._positions()) if found else []
+            free = await self._journal.unclaimed(found) - self._positions() if found else frozenset()
+            unclaimed = [position for position in found if position in free]
             for post in doubtful:
                 post.position = next((p for p in unclaimed if p > self._floor(post.number)), None)
                 post.doubtful = False

@@ -3,13 +3,12 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from adapters.discord import events, leniency
+from adapters.discord import asides, events, leniency
 from adapters.discord.people import People
 from adapters.discord.places import Places, Spot
 from adapters.discord.rest import Rest
 from bot.domain import NEWEST_EVER, History, Message, Said, SessionKey
 from bot.errors import PlatformForbidden, PostGone
-from bot.taking import is_name
 
 Payload = dict[str, Any]
 
@@ -83,7 +82,7 @@ class Past:
     def _is_handed(self, payload: Payload) -> bool:
         """A file of ours that was for one person: no part of the conversation."""
         ours = events.author_id(payload) == self._rest.me
-        return ours and any(is_name(file.get("filename") or "") for file in payload.get("attachments") or ())
+        return ours and asides.is_handed(payload)
 
     async def _page(self, channel: int, before: int = NEWEST_EVER, after: int = 0) -> list[Payload]:
         bound = {"after": after} if after else {"before": before}

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 DEFER, DEFER_UPDATE, SUGGEST, WINDOW = 5, 6, 8, 9
 """Types of responses: "thinking ...", nothing to be seen, choices for an option, and a window."""
-SUPPRESS_EMBEDS, EPHEMERAL = 1 << 2, 1 << 6
+EPHEMERAL = 1 << 6
 CALLBACK = "/interactions/{interaction_id}/{webhook_token}/callback"
 ORIGINAL = "/webhooks/{webhook_id}/{webhook_token}/messages/@original"
 FOLLOW_UP = "/webhooks/{webhook_id}/{webhook_token}"

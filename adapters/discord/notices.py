@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from adapters.discord.places import PLATFORM, Spot
 from adapters.discord.rest import Rest
-from adapters.discord.sending import MESSAGES, NO_PINGS, base36
+from adapters.discord.sending import BESIDE, MESSAGES, base36
 from adapters.posts import Throttled
 from bot.errors import PlatformError, StoreError
 from bot.ports import Watermarks
@@ -57,7 +57,7 @@ class Notices:
             if mark in await self._watermarks.watermarks(PLATFORM, workspace):
                 return
             once = {"nonce": f"{notice.nonce}-{base36(spot.id)}", "enforce_nonce": True}
-            body = {"content": notice.text, "allowed_mentions": NO_PINGS, **once}
+            body = {"content": notice.text, **BESIDE, **once}
             post = await self._rest.call("POST", MESSAGES, body=body, channel_id=spot.id)
             await self._watermarks.advance(PLATFORM, workspace, mark, int(post["id"]))
         except (PlatformError, StoreError, Throttled):

@@ -5,8 +5,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from adapters.discord import buttons, events, found
-from adapters.discord.notices import TEXTS
+from adapters.discord import asides, buttons, events
 from adapters.discord.places import Places
 from adapters.discord.rest import THREAD_ARCHIVED, UNKNOWN_CHANNEL, Missing, Payload, Refused, Rest
 from adapters.discord.rooms import Room, Rooms
@@ -18,10 +17,6 @@ from bot.errors import PlatformError, PlatformForbidden, PostGone
 log = logging.getLogger(__name__)
 
 PAGE = 100
-DIRECT_CLOSED = (
-    "-# I can't write to you directly, so I can't show you what I found. Type `/recall` instead: "
-    "only you see its answer."
-)
 
 
 class DiscordPosts:
@@ -116,25 +111,27 @@ class DiscordPosts:
             return
 
     async def ours(self) -> Sequence[int]:
-        """Our posts in the room that are newer than what was asked, without those of other turns."""
+        """Our posts in the room that are newer than what was asked, without those of other turns.
+
+        Those whose buttons name this turn come first.
+        """
         room = self._room or await self._rooms.look(self._turn)
         query = {"after": self._asked, "limit": PAGE}
         try:
             found = await self._rest.call("GET", MESSAGES, query=query, channel_id=room.channel)
         except PostGone:
             return ()
-        return sorted(int(post["id"]) for post in found if self._is_ours(post, room))
+        ours = [post for post in found if self._is_ours(post, room)]
+        return [int(post["id"]) for post in sorted(ours, key=_likeliest)]
 
     def _is_ours(self, post: Payload, room: Room) -> bool:
         if events.author_id(post) != self._rest.me or not events.is_told(post):
-            return False
-        if post.get("content") in (*TEXTS, DIRECT_CLOSED) or found.is_page(post) or found.is_aside(post):
             return False
         reference = (post.get("message_reference") or {}).get("message_id")
         if room.answers is not None and str(room.answers) != reference:
             return False
         mark = buttons.mark_of(post)
-        return mark is None or mark.asked == self._asked
+        return not asides.is_beside(post) if mark is None else mark.asked == self._asked
 
     async def working(self, work: Work) -> None:  # noqa: ARG002 - there is one sign for all
         """Typing lasts ten seconds on Discord, or until a post."""
@@ -153,3 +150,7 @@ class DiscordPosts:
             if self._room is None:
                 self._room = await self._rooms.find(self._turn) or await self._rooms.open(self._turn)
             return self._room
+
+
+def _likeliest(post: Payload) -> tuple[bool, int]:
+    return buttons.mark_of(post) is None, int(post["id"])

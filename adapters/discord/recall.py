@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from adapters.discord import events, found, hooks, recall_command
+from adapters.discord.asides import RECALL_CLOSED
 from adapters.discord.found import Press, Verb
-from adapters.discord.hooks import SUPPRESS_EMBEDS, Hook
+from adapters.discord.hooks import Hook
 from adapters.discord.memberships import Memberships
 from adapters.discord.places import Places, Spot
-from adapters.discord.posts import DIRECT_CLOSED
 from adapters.discord.rest import Payload, Rest
-from adapters.discord.sending import MESSAGES, NO_PINGS
+from adapters.discord.sending import BESIDE, MESSAGES, NO_PINGS, SUPPRESS_EMBEDS
 from adapters.discord.shelf import DiscordShelf
 from adapters.posts import Throttled
 from bot.domain import Author, SessionKey
@@ -234,7 +234,7 @@ class Recalls:
     async def _say_what_works(self, at: SessionKey) -> None:
         try:
             channel = await self._shelf.home(at, 0)
-            await self._post(int(channel), {"content": DIRECT_CLOSED})
+            await self._post(int(channel), {"content": RECALL_CLOSED, **BESIDE})
         except (PlatformError, Throttled):
             log.info("what was found can't be shown", extra={"event": "untold", "session": str(at)})
 

@@ -10,6 +10,10 @@ NONCE = 25
 """Characters of a nonce."""
 NO_PINGS: Payload = {"parse": [], "replied_user": False}
 """`allowed_mentions` of everything that we send: nobody is pinged."""
+SUPPRESS_EMBEDS = 1 << 2
+"""Flag of a message below which no page is shown that it links to."""
+BESIDE: Payload = {"flags": SUPPRESS_EMBEDS, "allowed_mentions": NO_PINGS}
+"""What every text and file is posted with that is no part of a reply: a takeover knows it by the flag."""
 MESSAGES = "/channels/{channel_id}/messages"
 MESSAGE = "/channels/{channel_id}/messages/{message_id}"
 

@@ -7,11 +7,10 @@ import hashlib
 from typing import Any
 
 from adapters.discord import found
-from adapters.discord.hooks import SUPPRESS_EMBEDS
 from adapters.discord.places import DIRECT, FORUM, MEDIA, PLATFORM, Places
 from adapters.discord.rest import THREAD_EXISTS, Payload, Refused, Rest
 from adapters.discord.rooms import THREAD_NAME
-from adapters.discord.sending import MESSAGE, MESSAGES, NO_PINGS, NONCE, base36
+from adapters.discord.sending import MESSAGE, MESSAGES, NO_PINGS, NONCE, SUPPRESS_EMBEDS, base36
 from adapters.discord.shelf import DiscordShelf
 from adapters.posts import Throttled
 from bot.domain import SessionKey

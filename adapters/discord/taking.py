@@ -7,11 +7,12 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from adapters.discord import events, hooks
+from adapters.discord.asides import EXPORT_CLOSED
 from adapters.discord.hooks import Hook
 from adapters.discord.places import DIRECT, PLATFORM, Places, Spot
 from adapters.discord.recall import May
 from adapters.discord.rest import Payload, Refused, Rest
-from adapters.discord.sending import MESSAGES, NO_PINGS
+from adapters.discord.sending import BESIDE, MESSAGES
 from adapters.discord.shelf import DiscordShelf
 from adapters.posts import Throttled
 from bot.commands import Export, Form
@@ -27,10 +28,6 @@ CANNOT_DM, TOO_LARGE = 50007, 40005
 """Discord's codes: somebody takes no direct messages of ours; a file is larger than it takes.
 https://docs.discord.com/developers/topics/opcodes-and-status-codes"""
 CONTENT_LENGTH = 2_000
-DIRECT_CLOSED = (
-    "-# I can't write to you directly, so I can't send you the file. Type `/export` instead: "
-    "only you see its answer."
-)
 HERE_INSTEAD = "I can't write to you directly, so here it is; only you see this."
 REFUSED_SIZE = "Discord does not take a file of that size from me."
 _LINK: Final = re.compile(r"https?://[^/]+/channels/(@me|\d{5,20})/(\d{5,20})(?:/(\d{5,20}))?/?(?:\?.*)?")
@@ -121,7 +118,7 @@ class Takings:
                 return REFUSED_SIZE
             if refused.code != CANNOT_DM:
                 raise
-            await self._post(int(await self._shelf.home(wish.at, 0)), {"content": DIRECT_CLOSED}, None)
+            await self._post(int(await self._shelf.home(wish.at, 0)), {"content": EXPORT_CLOSED}, None)
             return ""
         except Throttled:
             return EXPORT_FAILED
@@ -137,7 +134,7 @@ class Takings:
         return sent
 
     async def _post(self, channel: int, body: Payload, file: tuple[str, bytes] | None) -> None:
-        body = {**body, "allowed_mentions": NO_PINGS}
+        body = {**body, **BESIDE}
         await self._rest.call("POST", MESSAGES, body=body, file=file, tries=1, channel_id=channel)
 
     async def linked(self, link: str) -> Sequence[SessionKey]:

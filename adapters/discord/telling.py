@@ -5,7 +5,7 @@ import logging
 
 from adapters.cache import Cache
 from adapters.discord.rest import Payload, Rest
-from adapters.discord.sending import MESSAGE, MESSAGES, NO_PINGS, base36
+from adapters.discord.sending import BESIDE, MESSAGE, MESSAGES, base36
 from adapters.posts import Throttled
 from adapters.splitting import split
 from bot.domain import Author, SessionKey
@@ -55,7 +55,7 @@ class Teller:
         try:
             channel = await self._rest.call("POST", "/users/@me/channels", body={"recipient_id": to.id})
             for number, piece in enumerate(split(text, LENGTH)[:MOST_MESSAGES]):
-                body: Payload = {"content": piece.shown, "allowed_mentions": NO_PINGS}
+                body: Payload = {"content": piece.shown, **BESIDE}
                 body |= {"nonce": f"{name}-{number}", "enforce_nonce": True}
                 await self._rest.call("POST", MESSAGES, body=body, channel_id=int(channel["id"]))
         except (PlatformError, Throttled):

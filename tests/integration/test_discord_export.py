@@ -2,7 +2,8 @@
 
 import json
 
-from adapters.discord.taking import DIRECT_CLOSED, HERE_INSTEAD, REFUSED_SIZE
+from adapters.discord.asides import EXPORT_CLOSED
+from adapters.discord.taking import HERE_INSTEAD, REFUSED_SIZE
 from bot import words
 from bot.domain import SessionKey
 from tests.fakes.discord.world import Payload
@@ -80,7 +81,7 @@ async def test_with_closed_direct_messages_a_mention_is_told_what_works(world: W
     thread = await world.ask(world.ann, world.general, "tea")
     world.fake.closed_dms.add(world.ben)
     world.fake.say(world.ben, thread, f"<@{world.fake.bot.id}> export")
-    await world.fake.wait(lambda: DIRECT_CLOSED in str(world.fake.messages(thread, by_bot=True)))
+    await world.fake.wait(lambda: EXPORT_CLOSED in str(world.fake.messages(thread, by_bot=True)))
 
 
 async def test_a_file_that_discord_finds_too_large_is_said_so(world: World) -> None:

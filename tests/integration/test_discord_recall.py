@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from adapters.discord import recall
+from adapters.discord.asides import RECALL_CLOSED
 from adapters.discord.platform import DiscordPlatform
-from adapters.discord.posts import DIRECT_CLOSED, DiscordPosts
+from adapters.discord.posts import DiscordPosts
 from bot.domain import Author, SessionKey
 from bot.recall import Recall
 from storage.hot import NoContext
@@ -282,10 +283,14 @@ async def test_what_was_found_is_no_part_of_an_answer_that_is_taken_over(world: 
     await world.process.settle()
     fake.say(world.ben, dm, "recall login")
     await fake.wait(lambda: fake.messages(dm, by_bot=True)[1:])
-    page = int(fake.messages(dm, by_bot=True)[1]["id"])
+    fake.say(world.ben, dm, "recall nowhere")
+    pages = (await fake.wait(lambda: fake.messages(dm, by_bot=True)[2:])) and fake.messages(dm, by_bot=True)[
+        1:
+    ]
+    assert [bool(page["components"]) for page in pages] == [True, False]
     turn = turn_of(SessionKey("discord", "dm", str(dm), str(dm)), asked)
     posts = DiscordPosts(world.platform._rest, world.platform._rooms, world.platform._places, turn)
-    assert page not in await posts.ours()
+    assert {int(page["id"]) for page in pages}.isdisjoint(await posts.ours())
 
 
 async def test_where_direct_messages_are_closed_it_says_what_works(world: World) -> None:
@@ -294,7 +299,7 @@ async def test_where_direct_messages_are_closed_it_says_what_works(world: World)
     fake.closed_dms.add(world.ben)
     fake.say(world.ben, thread, f"<@{fake.bot.id}> recall login")
     posts = await fake.wait(lambda: fake.messages(thread, by_bot=True)[1:])
-    assert [post["content"] for post in posts] == [DIRECT_CLOSED]
+    assert [post["content"] for post in posts] == [RECALL_CLOSED]
 
 
 async def test_the_command_is_told_with_its_options(world: World) -> None:
