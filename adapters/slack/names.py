@@ -16,6 +16,7 @@ UNTOLD_S = 60.0
 PATIENCE_S = 1.0
 """A message is archived within 3 s, so a name may not take longer than this; then its id must do."""
 AT_ONCE = 8
+PRIVATE = "private-channel"
 
 Key = tuple[str, str]
 
@@ -72,7 +73,10 @@ class Names:
 
 
 async def name_of(installation: Installation, each: str) -> str:
-    """What Slack calls a person (U, W) or a channel (C, G). Raises `PlatformError`."""
+    """What Slack calls a person (U, W) or a channel (C, G). Raises `PlatformError`.
+
+    Anybody may link to a private channel, and Slack shows its name to its members alone.
+    """
     client = installation.client
     if each[0] in "UW":
         user = (await client.read("users.info", user=each)).get("user") or {}
@@ -80,5 +84,6 @@ async def name_of(installation: Installation, each: str) -> str:
         return profile.get("display_name") or profile.get("real_name") or user.get("name") or ""
     if each[0] in "CG":
         channel = (await client.read("conversations.info", channel=each)).get("channel") or {}
-        return channel.get("name") or ""
+        hidden = channel.get("is_private") or channel.get("is_mpim") or channel.get("is_group")
+        return PRIVATE if hidden else channel.get("name") or ""
     return ""

@@ -16,7 +16,8 @@ from bot.errors import PlatformForbidden
 from bot.ports import Reply
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack.core import ScriptedCore, echo
-from tests.fakes.slack.server import ALICE, APP_TOKEN, BOT, BOT_TOKEN, CHANNEL, DM, OTHER_CHANNEL
+from tests.fakes.slack.server import ALICE, APP_TOKEN, BOB, BOT, BOT_TOKEN, CHANNEL, DM, OTHER_CHANNEL
+from tests.fakes.slack.world import Channel
 from tests.integration.slack_stage import fake_slack, platform_on, running
 
 
@@ -250,6 +251,16 @@ async def test_names_are_asked_once(slack: FakeSlack, core: ScriptedCore) -> Non
     assert [method for method, _ in slack.calls].count(
         "users.info"
     ) == 2  # Alice, and the bot that she mentions
+
+
+async def test_a_link_to_a_private_channel_tells_nobody_its_name(
+    slack: FakeSlack, core: ScriptedCore
+) -> None:
+    slack.add_channel(slack.team, Channel("C0SECRET", "layoffs", "group", {BOB, BOT}))
+    async with running(slack, core):
+        slack.say(f"<@{BOT}> look at <#C0SECRET|> and <#C01|>")
+        await core.until(lambda: core.said())
+    assert core.said()[0].message.text == "look at #private-channel and #general"
 
 
 async def test_a_name_that_does_not_come_holds_nothing_up(
