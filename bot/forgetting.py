@@ -6,7 +6,7 @@ more. Taking it away is many small ones: whoever crashes in between, some proces
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -28,6 +28,10 @@ BREATH_S = 0.05
 """Between two steps: writers who wait go first."""
 AT_ONCE = 500
 """Erasures after which the files are scrubbed."""
+MOST_FAILED = 20
+"""Erasures that may fail in one go, and leave the turn to others: with more it is the archive that fails."""
+SKEW = timedelta(minutes=1)
+"""How far a platform's clock may be behind ours."""
 
 
 class Verdict(StrEnum):
@@ -44,6 +48,8 @@ class Holding(NamedTuple):
 
     messages: int
     threads: int
+    newest: datetime | None = None
+    """When the newest of it was said."""
 
 
 class Erasure(NamedTuple):
@@ -57,6 +63,8 @@ class Erasure(NamedTuple):
     """Each message leaves a tombstone. Else only its session remembers up to where it was emptied."""
     before: datetime | None = None
     """Of an author, what was said up to then goes. None: whatever they said."""
+    done: int = 0
+    """Nothing of it is left in the sessions up to that id."""
 
 
 class Batch(NamedTuple):
@@ -88,14 +96,22 @@ class ErasureStore(Protocol):
     async def held_of(self, platform: str, workspace: str, author: str) -> Holding:
         """What there is of somebody in a workspace."""
 
-    async def forget_person(self, platform: str, workspace: str, author: str, before: datetime) -> None:
-        """Let what somebody said in a workspace be erased, and nothing from `before` come again."""
+    async def forget_person(
+        self, platform: str, workspace: str, author: str, before: datetime
+    ) -> Erasure | None:
+        """Let what somebody said in a workspace be erased, and nothing from `before` come again.
 
-    async def next(self, after: int) -> Erasure | None:
-        """The oldest that is not finished, after the one with that id."""
+        None: that was asked before.
+        """
 
-    async def batch(self, erasure: Erasure) -> Batch | None:
-        """Some sessions that it concerns, after those that are done; None if there is none left."""
+    async def next(self, passed: Collection[int]) -> Erasure | None:
+        """The oldest that is not finished nor `passed`: wishes first, then what is merely too old."""
+
+    async def settle(self) -> None:
+        """Return once whoever writes now is done: they may not know of what was wished meanwhile."""
+
+    async def batch(self, erasure: Erasure, after: int) -> Batch | None:
+        """Some sessions that it concerns, after the one with that id; None if there is none left."""
 
     async def quell(self, erasure: Erasure, session_id: int) -> None:
         """Let what goes be answered and shown no more."""
@@ -179,7 +195,8 @@ class Forgetting:
                 held = await self._store.held_of(key.platform, key.workspace, by)
                 return words.forget_you(held.messages, held.threads)
             case Forget.ME_YES:
-                await self.forget_person(key.platform, key.workspace, by, at)
+                before = at if upto is not None else await self._heard_of(key, by, at)
+                await self.forget_person(key.platform, key.workspace, by, before)
                 return words.FORGETTING_YOU
             case Forget.THREAD:
                 return _SENTENCES[await self.forget_thread(key, upto, None if admin else by)]
@@ -191,10 +208,28 @@ class Forgetting:
         self._soon(verdict is Verdict.BEGUN)
         return verdict
 
+    async def _heard_of(self, key: SessionKey, by: str, at: datetime) -> datetime:
+        """Up to when to forget somebody who asked at `at` by our clock, which may be ahead of the platform's.
+
+        All that was heard goes. What is heard from now on was said since, unless it is older than clocks
+        may differ.
+        """
+        held = await self._store.held_of(key.platform, key.workspace, by)
+        return max(at - SKEW, held.newest or at - SKEW)
+
     async def forget_person(self, platform: str, workspace: str, person: str, before: datetime) -> None:
-        """Forget what somebody said in a workspace."""
-        await self._store.forget_person(platform, workspace, person, before)
-        self._soon()
+        """Forget what somebody said in a workspace: once this returns, nothing of it is shown or answered."""
+        erasure = await self._store.forget_person(platform, workspace, person, before)
+        if self._soon(erasure is not None) and erasure is not None:
+            await _tried(self._quell(erasure))
+
+    async def _quell(self, erasure: Erasure) -> None:
+        after = 0
+        while (batch := await self._store.batch(erasure, after)) is not None:
+            for session in batch.sessions:
+                await self._store.quell(erasure, session)
+                await self._hot.drop(session)
+            after = batch.upto
 
     async def forget_workspace(self, platform: str, workspace: str) -> int:
         """Forget all that was said in a workspace up to now; how many threads."""
@@ -258,19 +293,34 @@ class Forgetting:
             )
 
     async def _some(self) -> list[tuple[Erasure, int]]:
-        """Empty what some erasures name, and how many messages each took. One scrubbing does for all."""
+        """Empty what some erasures name, and how many messages each took. One scrubbing does for all.
+
+        One that fails waits for another time, and holds up no other.
+        """
         done: list[tuple[Erasure, int]] = []
-        while len(done) < AT_ONCE:
-            erasure = await self._store.next(done[-1][0].id if done else 0)
+        failed: dict[int, StoreError] = {}
+        while len(done) < AT_ONCE and len(failed) < MOST_FAILED:
+            erasure = await self._store.next([*failed, *(erasure.id for erasure, _ in done)])
             if erasure is None:
                 break
-            taken = 0
-            while (batch := await self._store.batch(erasure)) is not None:
-                for session in batch.sessions:
-                    taken += await self._empty(erasure, session)
-                await self._store.advance(erasure, batch.upto)
-            done.append((erasure, taken))
+            try:
+                done.append((erasure, await self._carry_through(erasure)))
+            except StoreError as error:
+                failed[erasure.id] = error
+        if failed and not done:
+            raise next(iter(failed.values()))
         return done
+
+    async def _carry_through(self, erasure: Erasure) -> int:
+        if erasure.buried:
+            await self._store.settle()
+        taken, after = 0, erasure.done
+        while (batch := await self._store.batch(erasure, after)) is not None:
+            for session in batch.sessions:
+                taken += await self._empty(erasure, session)
+            after = batch.upto
+            await self._store.advance(erasure, after)
+        return taken
 
     async def _empty(self, erasure: Erasure, session: int) -> int:
         await self._store.quell(erasure, session)

@@ -200,6 +200,13 @@ turns = sa.Table(
         postgresql_where=sa.text("state = 'running'"),
     ),
     sa.Index("ix_turns_into_id", "into_id"),
+    sa.Index(
+        "ix_turns_forgotten",
+        "session_id",
+        "reply_position",
+        sqlite_where=sa.text("forgotten"),
+        postgresql_where=sa.text("forgotten"),
+    ),
     sqlite_autoincrement=True,  # no id is given out twice: hot windows are kept by it
 )
 

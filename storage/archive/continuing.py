@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from bot.domain import Author, Background, Block, Continued, Message, SessionKey
 from storage.archive.sessions import make_session
+from storage.archive.shown import shown
 from storage.archive.statements import (
     LOCK_SESSION,
     continued_of,
@@ -31,6 +32,7 @@ _SAID: Final = (
         messages.c.session_id == sa.bindparam("session"),
         messages.c.position > sa.bindparam("after", type_=sa.BigInteger),
         messages.c.position <= sa.bindparam("upto", type_=sa.BigInteger),
+        shown(),
     )
     .order_by(messages.c.position.desc())
     .limit(sa.bindparam("most", type_=sa.Integer))

@@ -37,6 +37,10 @@ _POSTS_OF: Final = (
     )
 )
 _TAKE_MESSAGES: Final = sa.delete(messages).where(messages.c.id.in_(sa.bindparam("ids", expanding=True)))
+_STALE: Final = (
+    sa.update(sessions).where(sessions.c.id == sa.bindparam("session")).values(version=sessions.c.version + 1)
+)
+"""No window that was made before is used any more."""
 _LESS: Final = (
     sa.update(sessions)
     .where(sessions.c.id == sa.bindparam("session"))
@@ -54,6 +58,8 @@ def quell(c: sa.Connection, session_id: int, erasure: Erasure) -> None:
         return
     if erasure.author == EVERYBODY:
         _raise_floor(c, session, erasure.upto)
+    else:
+        c.execute(_STALE, {"session": session.id})
     mine = _concerned(session.id, erasure)
     here = sa.and_(turns.c.session_id == session.id, turns.c.forgotten)
     c.execute(sa.update(turns).where(mine).values(forgotten=True))
@@ -66,6 +72,21 @@ def quell(c: sa.Connection, session_id: int, erasure: Erasure) -> None:
     c.execute(sa.update(turns).where(here, turns.c.state == "running").values(stop_asked=True))
     _drop(c, session, mine)
     _begin_anew(c, session, here)
+    _void_summaries(c, session, erasure)
+    if erasure.buried:
+        unsay(c, turn_sources.c.session_id == session.id, _told(erasure, erasure.upto))
+
+
+def _void_summaries(c: sa.Connection, session: Any, erasure: Erasure) -> None:
+    """Let no summary tell of what goes."""
+    inside = sa.and_(
+        messages.c.session_id == summaries.c.session_id,
+        messages.c.position > summaries.c.after,
+        messages.c.position <= summaries.c.last,
+        sa.or_(_said(erasure, erasure.upto), messages.c.position.in_(unsaid_in(session.id))),
+    )
+    told = sa.exists().where(inside).correlate(summaries)
+    c.execute(sa.update(summaries).where(summaries.c.session_id == session.id, told).values(text=""))
 
 
 def _raise_floor(c: sa.Connection, session: Any, upto: int) -> None:
@@ -203,13 +224,18 @@ def tidy(c: sa.Connection, session_id: int, erasure: Erasure) -> None:
 
 
 def _told(erasure: Erasure, upto: int) -> sa.ColumnElement[bool]:
-    """What of what goes was given to models. Once all was erased: what is still there is newer."""
+    """What of what goes was given to models. What is not there any more counts as said before."""
     if erasure.author == EVERYBODY:
         return turn_sources.c.position <= upto
-    still_there = sa.exists().where(
-        messages.c.session_id == turn_sources.c.session_id, messages.c.position == turn_sources.c.position
+    theirs = turn_sources.c.author_id == erasure.author
+    if erasure.before is None:
+        return theirs
+    newer = sa.exists().where(
+        messages.c.session_id == turn_sources.c.session_id,
+        messages.c.position == turn_sources.c.position,
+        messages.c.sent_at > erasure.before,
     )
-    return sa.and_(turn_sources.c.author_id == erasure.author, ~still_there.correlate(turn_sources))
+    return sa.and_(theirs, ~newer.correlate(turn_sources))
 
 
 def _tidy_thread(c: sa.Connection, session: Any) -> None:

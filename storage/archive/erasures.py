@@ -1,6 +1,8 @@
 """What is still to be erased: written down in one transaction, worked off in many small ones."""
 
-from collections.abc import Sequence
+import asyncio
+import time
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,6 +20,7 @@ from storage.archive.statements import (
     key_is,
     key_of,
     key_values,
+    lock_key,
 )
 from storage.database import Database
 from storage.search_tables import search_docs, search_tail, search_terms
@@ -36,6 +39,8 @@ from storage.tables import (
 
 LOOKED_AT = 1_000
 """Sessions that one read looks at, most of which have nothing that goes."""
+SETTLE_S, SETTLE_STEP_S = 60.0, 0.05
+"""How long it is waited at most for transactions under way, which end within 30 s; how often it is looked."""
 ANY: Final = ""
 TOUCHED: Final = tuple(
     table.name
@@ -72,10 +77,13 @@ _OF_WISH: Final = sa.and_(
 _NEXT: Final = (
     sa.select(erasures, forgotten.c.before)
     .join(forgotten, _OF_WISH, isouter=True)
-    .where(erasures.c.id > sa.bindparam("after"))
-    .order_by(erasures.c.id)
+    .where(erasures.c.id.not_in(sa.bindparam("passed", expanding=True)))
+    .order_by(sa.case((erasures.c.buried, 0), else_=1), erasures.c.id)
     .limit(1)
 )
+_FIRST_UNBORN: Final = sa.text("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint")
+_OLDEST_ALIVE: Final = sa.text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+"""Of transactions that write, on the whole PostgreSQL server."""
 _STARTED_BY: Final = sa.select(sessions.c.id, sessions.c.started_by).where(key_is(sessions))
 
 
@@ -100,18 +108,38 @@ class Erasures:
         """What there is of somebody in a workspace."""
         return await self._database.read(lambda c: _held_of(c, platform, workspace, author))
 
-    async def forget_person(self, platform: str, workspace: str, author: str, before: datetime) -> None:
-        """Let what somebody said in a workspace be erased, and nothing from `before` come again."""
-        await self._database.write(lambda c: _forget_person(c, platform, workspace, author, before))
+    async def forget_person(
+        self, platform: str, workspace: str, author: str, before: datetime
+    ) -> Erasure | None:
+        """Let what somebody said in a workspace be erased, and nothing from `before` come again.
 
-    async def next(self, after: int) -> Erasure | None:
-        """The oldest that is not finished, after the one with that id."""
-        row = await self._database.read(lambda c: c.execute(_NEXT, {"after": after}).first())
-        return Erasure(row.id, row.author_id, row.upto, row.buried, row.before) if row is not None else None
+        None: that was asked before.
+        """
+        return await self._database.write(lambda c: _forget_person(c, platform, workspace, author, before))
 
-    async def batch(self, erasure: Erasure) -> Batch | None:
-        """Some sessions that it may concern, after those that are done; None if there is none left."""
-        return await self._database.read(lambda c: _batch(c, erasure))
+    async def next(self, passed: Collection[int]) -> Erasure | None:
+        """The oldest that is not finished nor `passed`: wishes first, then what is merely too old."""
+        row = await self._database.read(lambda c: c.execute(_NEXT, {"passed": list(passed)}).first())
+        if row is None:
+            return None
+        return Erasure(row.id, row.author_id, row.upto, row.buried, row.before, row.done)
+
+    async def settle(self) -> None:
+        """Return once whoever writes now is done: they may not know of what was wished meanwhile.
+
+        What they write can't be seen before. SQLite's one writer is done when others see the wish.
+        """
+        horizon = await self._database.read(lambda c: _snapshot(c, _FIRST_UNBORN))
+        patience = time.monotonic() + SETTLE_S
+        while horizon is not None and time.monotonic() < patience:
+            oldest = await self._database.read(lambda c: _snapshot(c, _OLDEST_ALIVE))
+            if oldest is None or oldest >= horizon:
+                break
+            await asyncio.sleep(SETTLE_STEP_S)
+
+    async def batch(self, erasure: Erasure, after: int) -> Batch | None:
+        """Some sessions that it may concern, after the one with that id; None if there is none left."""
+        return await self._database.read(lambda c: _batch(c, erasure, after))
 
     async def quell(self, erasure: Erasure, session_id: int) -> None:
         """Let what goes be answered and shown no more."""
@@ -147,8 +175,13 @@ class Erasures:
         await self._database.write(lambda c: _age_out(c, session_id, before))
 
 
+def _snapshot(c: sa.Connection, query: sa.TextClause) -> int | None:
+    return c.execute(query).scalar_one() if c.dialect.name == "postgresql" else None
+
+
 def _lose(c: sa.Connection, place: Gone) -> bool:
     thread = place.thread or ANY
+    lock_key(c, SessionKey(place.platform, place.workspace, place.channel, thread))
     where = {"platform": place.platform, "workspace": place.workspace, "channel": place.channel}
     if not c.execute(_GONE(c), {**where, "thread": thread}).rowcount:
         return False
@@ -161,9 +194,11 @@ def _lose(c: sa.Connection, place: Gone) -> bool:
     return True
 
 
-def _write_down(c: sa.Connection, **values: Any) -> None:
+def _write_down(c: sa.Connection, **values: Any) -> int:
+    """The new row's id."""
     anything = {"channel": ANY, "thread": ANY, "author_id": EVERYBODY, "upto": 0, "done": 0, "buried": True}
-    c.execute(sa.insert(erasures), {**anything, **values})
+    made = c.execute(sa.insert(erasures).returning(erasures.c.id), {**anything, **values})
+    return int(made.scalar_one())
 
 
 def _forget_thread(c: sa.Connection, key: SessionKey, upto: int | None, by: str | None) -> Verdict:
@@ -189,28 +224,31 @@ def _newest(c: sa.Connection, session_id: int) -> int:
 
 
 def _held_of(c: sa.Connection, platform: str, workspace: str, author: str) -> Holding:
+    threads = sa.func.count(sa.distinct(messages.c.session_id))
     query = (
-        sa.select(sa.func.count(), sa.func.count(sa.distinct(messages.c.session_id)))
+        sa.select(sa.func.count(), threads, sa.func.max(messages.c.sent_at))
         .join(sessions, sessions.c.id == messages.c.session_id)
         .where(_IS_PLACED, messages.c.author_id == author)
     )
-    said, threads = c.execute(query, {"platform": platform, "workspace": workspace}).one()
-    return Holding(said, threads)
+    return Holding(*c.execute(query, {"platform": platform, "workspace": workspace}).one())
 
 
-def _forget_person(c: sa.Connection, platform: str, workspace: str, author: str, before: datetime) -> None:
+def _forget_person(
+    c: sa.Connection, platform: str, workspace: str, author: str, before: datetime
+) -> Erasure | None:
     who = {"platform": platform, "workspace": workspace, "author_id": author}
-    if c.execute(_FORGET(c), {**who, "before": before}).rowcount:
-        _write_down(c, **who)
+    if not c.execute(_FORGET(c), {**who, "before": before}).rowcount:
+        return None
+    return Erasure(_write_down(c, **who), author, 0, before=before)
 
 
-def _batch(c: sa.Connection, erasure: Erasure) -> Batch | None:
+def _batch(c: sa.Connection, erasure: Erasure, after: int) -> Batch | None:
     row = c.execute(sa.select(erasures).where(erasures.c.id == erasure.id)).first()
     if row is None:
         return None
     some = (
         sa.select(sessions.c.id)
-        .where(_IS_PLACED, sessions.c.id > row.done)
+        .where(_IS_PLACED, sessions.c.id > after)
         .order_by(sessions.c.id)
         .limit(LOOKED_AT)
     )

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from bot.domain import SessionKey, Turn
 from bot.errors import LeaseLost
 from bot.searching import Source
+from storage.archive.shown import shown
 from storage.archive.statements import KEY_PARTS, OnConflict, key_is, key_values
 from storage.database import Database
 from storage.tables import erasures, messages, sessions, turn_sources, turns
@@ -23,6 +24,7 @@ _LOCK: Final = sa.select(sessions.c.id).where(key_is(sessions)).with_for_update(
 _THERE: Final = sa.select(messages.c.session_id, messages.c.position, messages.c.author_id).where(
     messages.c.session_id == sa.bindparam("session"),
     messages.c.position.in_(sa.bindparam("places", expanding=True)),
+    shown(),
 )
 _OURS: Final = (
     sa.select(turns.c.id)

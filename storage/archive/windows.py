@@ -5,6 +5,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from bot.domain import NEWEST_EVER, Message, SessionKey, Window
+from storage.archive.shown import shown
 from storage.archive.statements import key_is, key_values, message_of
 from storage.database import Database
 from storage.prepared import prepared
@@ -19,6 +20,7 @@ _NEWEST: Final = prepared(
             messages.c.session_id == sessions.c.id,
             messages.c.position > sessions.c.fresh_from,
             messages.c.position <= sa.bindparam("cut", type_=sa.BigInteger),
+            shown(),
         ),
         isouter=True,
     )
@@ -34,6 +36,7 @@ _BETWEEN: Final = (
         messages.c.session_id == sa.bindparam("session"),
         messages.c.position > sa.bindparam("after", type_=sa.BigInteger),
         messages.c.position < sa.bindparam("before", type_=sa.BigInteger),
+        shown(),
     )
     .order_by(messages.c.position)
     .limit(sa.bindparam("most", type_=sa.Integer))

@@ -12,6 +12,7 @@ from bot.domain import NEWEST_EVER, Message, SessionKey
 from bot.finding import Excerpt, Hit, Hits, Line, Place, Search, Side, Talk, Unseen
 from bot.query import Name
 from storage.archive.searchable import place_of
+from storage.archive.shown import shown
 from storage.archive.statements import key_is, key_of, key_values, message_of
 from storage.database import Database
 from storage.prepared import prepared
@@ -30,7 +31,7 @@ TITLE, AROUND, SPOKEN = 80, 120, 1_000
 _SESSION: Final = prepared(sa.select(sessions).where(key_is(sessions)))
 _ID: Final = prepared(sa.select(sessions.c.id).where(key_is(sessions)))
 _SESSION_BY_ID: Final = prepared(sa.select(sessions).where(sessions.c.id == sa.bindparam("session")))
-_OF_SESSION: Final = sa.select(messages).where(messages.c.session_id == sa.bindparam("session"))
+_OF_SESSION: Final = sa.select(messages).where(messages.c.session_id == sa.bindparam("session"), shown())
 _FIRST: Final = prepared(_OF_SESSION.order_by(messages.c.position).limit(1))
 _UP_TO: Final = prepared(
     _OF_SESSION.where(messages.c.position <= sa.bindparam("place"))
