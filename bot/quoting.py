@@ -31,7 +31,10 @@ def quoted(text: str) -> str:
     if not _MAY_BE_HTML.search(quote):
         return quote
     for _ in range(_ROUNDS):
-        tokens = _parser().parse(quote)
+        try:
+            tokens = _parser().parse(quote)
+        except IndexError:  # markdown-it reads past the end of "> - <script>\n>": then none of it is markup
+            break
         if not any(_is_html(tokens)):
             return quote
         quote = _escaped(quote, frozenset(_literal(tokens)))

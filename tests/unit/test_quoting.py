@@ -55,5 +55,9 @@ def test_what_is_harmless_stays_as_it_was_written(text: str) -> None:
     assert quoted(text) == "\n".join(f"> {line}" for line in text.split("\n"))
 
 
+def test_what_its_parser_can_not_read_is_shown_without_html() -> None:
+    assert quoted("- <script>\n") == "> - &lt;script>\n>"
+
+
 def test_code_beside_html_stays_code() -> None:
     assert quoted("<b>x\n\n```\n<i>\n```") == "> &lt;b>x\n>\n> ```\n> <i>\n> ```"
