@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from adapters.discord import asides, buttons, events
@@ -17,6 +17,8 @@ from bot.errors import PlatformError, PlatformForbidden, PostGone
 log = logging.getLogger(__name__)
 
 PAGE = 100
+MOST_PAGES = 20
+"""Read after what was asked, in which a post of ours is looked for."""
 
 
 class DiscordPosts:
@@ -52,9 +54,9 @@ class DiscordPosts:
         while position is None:
             # A file can't be compared with what a nonce brings back: each owner has nonces of its own.
             again = self._made.get(number, self._turn.epoch if file else 0)
-            self._made[number] = again + 1
             body["nonce"] = nonce(self._asked, number, again)
             position = await self._once(room, body, file)
+            self._made[number] = again + 1  # a try of which nothing is known is made again under its nonce
         if room.answers is not None:
             self._places.belongs(position, self._turn.key.thread)
         return position
@@ -75,8 +77,10 @@ class DiscordPosts:
         return position
 
     def _may_be_old(self, post: Payload, body: Payload) -> bool:
-        """An earlier owner may have made it, who knew another text or other buttons, or it was deleted."""
+        """An earlier owner or try may have made it, with another text or other buttons, or it was deleted."""
         if self._turn.taken_over or self._turn.parts:
+            return True
+        if "components" in post and buttons.mark_of(post) != buttons.mark_of(body):
             return True
         read = str(post.get("content", body["content"]))
         return read.strip() != str(body["content"]).strip()
@@ -116,13 +120,24 @@ class DiscordPosts:
         Those whose buttons name this turn come first.
         """
         room = self._room or await self._rooms.look(self._turn)
-        query = {"after": self._asked, "limit": PAGE}
         try:
-            found = await self._rest.call("GET", MESSAGES, query=query, channel_id=room.channel)
+            ours = [post async for post in self._since(room.channel) if self._is_ours(post, room)]
         except PostGone:
             return ()
-        ours = [post for post in found if self._is_ours(post, room)]
         return [int(post["id"]) for post in sorted(ours, key=_likeliest)]
+
+    async def _since(self, channel: int) -> AsyncIterator[Payload]:
+        """What was posted after what was asked, the oldest page first; the end is known by an empty one."""
+        after = self._asked
+        for _ in range(MOST_PAGES):
+            query = {"after": after, "limit": PAGE}
+            page = await self._rest.call("GET", MESSAGES, query=query, channel_id=channel)
+            newest = max((int(post["id"]) for post in page), default=0)
+            if newest <= after:
+                return
+            for post in page:
+                yield post
+            after = newest
 
     def _is_ours(self, post: Payload, room: Room) -> bool:
         if events.author_id(post) != self._rest.me or not events.is_told(post):

@@ -119,6 +119,8 @@ class Rest:
         """As small emulators answer: no proxy's header, no rate limits told, another Content-Type."""
         self.thread_page = 100
         """Most archived threads on one page."""
+        self.message_page = HISTORY_PAGE
+        """Most messages on one page; Discord's own number, but other servers may return fewer."""
 
     def routes(self) -> list[web.RouteDef]:
         """Every route below `/api/v10`."""
@@ -386,7 +388,7 @@ class Rest:
                 raise MISSING_ACCESS
             if not self.world.can(self.world.bot.id, place.id) & BITS["read_message_history"]:
                 return []
-        ids = sorted(place.messages)
+        limit, ids = min(limit, self.message_page), sorted(place.messages)
         if "after" in request.query:
             ids = [i for i in ids if i > int(request.query["after"])][:limit]
         elif "before" in request.query:
