@@ -26,8 +26,6 @@ Payload = dict[str, Any]
 MOST = 50
 """Sessions of a workspace that are looked at again, the last active first: each costs a call."""
 PAGE = 100
-SURELY_WHOLE = 50
-"""A page shorter than this is all there is, also where a server returns fewer than it was asked for."""
 MARGIN = timedelta(seconds=2)
 """How long before Discord answered something was said that its answer surely holds."""
 MESSAGES = "/channels/{channel_id}/messages"
@@ -146,8 +144,16 @@ class Rereading:
         asked_at = self._rest.told_at
         page = await self._rest.call("GET", MESSAGES, query={"limit": PAGE}, channel_id=channel)
         ids = [int(payload["id"]) for payload in page]
-        after = 0 if len(page) < SURELY_WHOLE else min(ids) - 1
+        whole = 0 < len(page) < PAGE and await self._begins_at(channel, min(ids))
+        after = min(ids) - 1 if ids and not whole else 0
         return Stretch(page, after, max([*ids, _surely_told(asked_at)]))
+
+    async def _begins_at(self, channel: int, first: int) -> bool:
+        """Whether nothing stands before that message: a short page alone is no sign of it, since servers
+        may return fewer than they were asked for."""
+        query = {"before": first, "limit": 1}
+        earlier = await self._rest.call("GET", MESSAGES, query=query, channel_id=channel)
+        return earlier == []
 
     async def _pass_on(self, spot: Spot, thread: int | str, stretch: Stretch) -> None:
         if not stretch.payloads:

@@ -191,3 +191,13 @@ async def test_what_could_not_be_read_is_read_later(
 
     fake.rest.faults += [("GET messages", failing)]  # type: ignore[list-item]
     assert stage.said[0] not in stage.reread(await stage.second()).there
+
+
+async def test_a_short_page_is_not_taken_for_all_there_is(fake: FakeDiscord, stage: Stage) -> None:
+    """A server may return fewer messages than it was asked for."""
+    await stage.first()
+    fake.rest.message_page = 2
+    reread = stage.reread(await stage.second())
+    assert covered(reread, stage.said[2])
+    assert stage.said[2] in reread.there
+    assert not any(covered(reread, position) for position in stage.said[:2])
