@@ -117,6 +117,9 @@ class Receiver:
                 extra={"event": "not_kept", "error": type(error).__name__},
             )
             self._missed()
+        except Exception:
+            self._missed()
+            raise  # whoever called tells of it
         finally:
             self._at_work.discard(task)
 

@@ -1,15 +1,17 @@
 """What was said while nobody listened is fetched, kept, and answered while it is young."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from adapters.discord import catching_up, rest
 from adapters.discord.catching_up import ARCHIVED_MARK
-from bot.domain import Addressed
+from bot.domain import Addressed, Event, Order, Said
 from tests.fakes.discord import FakeDiscord
-from tests.fakes.discord_bot import Core, Marks, connected
+from tests.fakes.discord_bot import WAIT_S, Core, Marks, connected
 
 
 @pytest.fixture
@@ -265,6 +267,25 @@ async def test_what_the_archive_could_not_take_is_fetched_later(
     async with connected(fake, core, marks):
         await core.heard(1)
         await marks.reach(channel, asked)
+
+
+async def test_what_failed_in_a_way_that_nobody_foresaw_is_fetched_soon(
+    fake: FakeDiscord, marks: Marks
+) -> None:
+    class Stumbling(Core):
+        async def __call__(self, event: Event | Order) -> Any:
+            if isinstance(event, Said) and not event.read:
+                raise RuntimeError("nobody foresaw this")
+            return await super().__call__(event)
+
+    channel, ann, core = fake.channel(fake.guild(), "general"), fake.person("ann"), Stumbling()
+    await pass_over(fake, marks)
+    async with connected(fake, core, marks) as platform:
+        async with asyncio.timeout(WAIT_S):
+            await platform._catching_up.caught_up.wait()
+        asked = fake.say(ann, channel, mention(fake, "hello"))
+        await marks.reach(channel, asked)
+        assert core.said[0].message.position == asked
 
 
 async def test_live_events_move_no_watermark(fake: FakeDiscord, core: Core, marks: Marks) -> None:
