@@ -6,6 +6,7 @@ more. Taking it away is many small ones: whoever crashes in between, some proces
 
 import asyncio
 import logging
+import time
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,8 @@ AGE_S = 3600.0
 """How often it is looked for what is too old."""
 BREATH_S = 0.05
 """Between two steps: writers who wait go first."""
+REST_S = 60.0
+"""Between two times that the files are written anew: on SQLite nobody else writes meanwhile."""
 AT_ONCE = 500
 """Erasures after which the files are scrubbed."""
 MOST_FAILED = 20
@@ -178,6 +181,8 @@ class Forgetting:
         self._retention = retention
         self._breath_s = breath_s
         self._wanted = asyncio.Event()
+        self._scrubbed_at = float("-inf")
+        """When the files were last written anew, by this process's clock."""
 
     async def lose(self, place: Gone) -> bool:
         """A place is gone from its platform; whether anything was kept of it."""
@@ -252,7 +257,7 @@ class Forgetting:
 
     async def _erasing(self) -> None:
         while True:
-            await _tried(self.work())
+            await _tried(self.work(rest_s=REST_S))
             try:
                 async with asyncio.timeout(LOOK_S):
                     await self._wanted.wait()
@@ -265,16 +270,19 @@ class Forgetting:
             await _tried(self.age(datetime.now(UTC)))
             await asyncio.sleep(AGE_S)
 
-    async def work(self, *, thoroughly: bool = False) -> int:
+    async def work(self, *, thoroughly: bool = False, rest_s: float = 0.0) -> int:
         """Erase until nothing is left to be erased; how many messages went.
 
         What people and platforms want gone is scrubbed from the store's files too, what is merely old
-        only if it is to be done `thoroughly`.
+        only if it is to be done `thoroughly`. `rest_s` lies between two such times: anybody may ask for
+        them, as often as they like, and what was asked for meanwhile is done with the next.
         """
         taken = 0
         while done := await self._some():
             taken += sum(messages for _, messages in done)
-            await self._scrub(thoroughly or any(erasure.buried for erasure, _ in done))
+            if anew := thoroughly or any(erasure.buried for erasure, _ in done):
+                await asyncio.sleep(self._scrubbed_at + rest_s - time.monotonic())
+            await self._scrub(anew)
             for erasure, messages in done:
                 await self._store.finish(erasure)
                 about = {"event": "erased", "erasure": erasure.id, "messages": messages}
@@ -291,6 +299,8 @@ class Forgetting:
                 error,
                 extra={"event": "unscrubbed"},
             )
+        if thoroughly:
+            self._scrubbed_at = time.monotonic()
 
     async def _some(self) -> list[tuple[Erasure, int]]:
         """Empty what some erasures name, and how many messages each took. One scrubbing does for all.

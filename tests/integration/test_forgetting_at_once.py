@@ -240,3 +240,23 @@ class TestMessageOnItsWay:
         assert await losing is Receipt.KEPT
         await world.process.forgetting.work()
         assert await world.holds(SECRET) == []
+
+
+class _Counting(Erasures):
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.anew: list[float] = []
+
+    async def scrub(self, *, thoroughly: bool) -> None:
+        if thoroughly:
+            self.anew.append(asyncio.get_running_loop().time())
+
+
+async def test_who_asks_again_and_again_does_not_keep_everybody_from_writing(world: World) -> None:
+    store = _Counting(world.database)
+    forgetting = Forgetting(store, world.hot, breath_s=0)
+    for wish in range(3):
+        await forgetting.forget_person("web", "w", "a stranger", T0 + timedelta(hours=wish))
+        await forgetting.work(rest_s=0.1)
+    first, *_, last = store.anew
+    assert last - first >= 0.1 * (len(store.anew) - 1) > 0
