@@ -153,7 +153,7 @@ class Rereading:
         may return fewer than they were asked for."""
         query = {"before": first, "limit": 1}
         earlier = await self._rest.call("GET", MESSAGES, query=query, channel_id=channel)
-        return earlier == []
+        return isinstance(earlier, list) and not earlier
 
     async def _pass_on(self, spot: Spot, thread: int | str, stretch: Stretch) -> None:
         if not stretch.payloads:
