@@ -17,6 +17,8 @@ Length = Callable[[str], int]
 
 FENCE_LINE_MOST = 100
 """Characters; a longer line is text, even if it begins like a fence."""
+TAB = 4
+"""Columns."""
 NEAR = 0.5
 """A good place to cut counts only beyond this share of a post, lest posts get short."""
 NEAREST = 0.125
@@ -33,6 +35,7 @@ _TOKEN = re.compile(
     r"|(?<=[。！？；])(?P<stop>)"
 )
 _INK = re.compile(r"\S")
+_INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
 _CLUSTER = regex.compile(r"[\ud800-\udbff][\udc00-\udfff]|\X")
 
 
@@ -148,8 +151,8 @@ class _Post:
         if self._block and self._block.lead.isspace():
             closed = self._block_end is not None and self._block_end <= end
             inside = len(opening) + (self._block_end or 0) - self._begin if closed else len(shown)
-            indentation = rf"^[ \t]{{1,{len(self._block.lead)}}}"
-            shown = re.sub(indentation, "", shown[:inside], flags=re.MULTILINE) + shown[inside:]
+            columns = len(self._block.lead.expandtabs(TAB))
+            shown = _INDENTATION.sub(lambda m: _outdented(m[0], columns), shown[:inside]) + shown[inside:]
         return Piece(self._start, end, shown, fence)
 
     def _first_ink(self, start: int) -> int:
@@ -296,6 +299,12 @@ def _is_fence(line: re.Match[str]) -> bool:
     return line["marks"][0] == "~" or "`" not in line["info"]
 
 
+def _outdented(indentation: str, columns: int) -> str:
+    """What is left of the white space before a line when so many columns are taken away."""
+    taken = sum(len(indentation[:end].expandtabs(TAB)) <= columns for end in range(1, len(indentation) + 1))
+    return indentation[taken:]
+
+
 def _step(fence: Fence | None, line: re.Match[str]) -> Fence | None:
     """What is open after `line`, when `fence` was before it."""
     if not _is_fence(line):
@@ -307,6 +316,6 @@ def _step(fence: Fence | None, line: re.Match[str]) -> Fence | None:
         line["marks"].startswith(fence.marks)
         and not line["info"].strip()
         and not line["lead"].strip(" \t>")
-        and len(line["lead"].expandtabs(4)) <= len(fence.lead.expandtabs(4)) + 3
+        and len(line["lead"].expandtabs(TAB)) <= len(fence.lead.expandtabs(TAB)) + 3
     )
     return None if closes else fence

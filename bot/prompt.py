@@ -106,7 +106,7 @@ def _background(background: Background | None, budget: int, count: Count) -> tup
     if background is None:
         return [], budget
     told = [*(block.text for block in background.blocks), *map(_line, background.messages)]
-    taken, left = [], max(0, budget) // BACKGROUND_SHARE - count(BACKGROUND_HEAD) - MESSAGE_TOKENS
+    taken, left = [], _share(budget, BACKGROUND_SHARE) - count(BACKGROUND_HEAD) - MESSAGE_TOKENS
     for text in reversed(told):
         cost = count(f"{text}\n")
         if cost > left:
@@ -117,6 +117,11 @@ def _background(background: Background | None, budget: int, count: Count) -> tup
         return [], budget
     shown = "\n".join([BACKGROUND_HEAD, *reversed(taken)])
     return [PromptMessage(Role.USER, shown, background=True)], budget - count(shown) - MESSAGE_TOKENS
+
+
+def _share(budget: int, share: int) -> int:
+    """One part in so many of the budget, if that leaves a question the room that it gets in any case."""
+    return min(budget // share, budget - LEAST_TOKENS)
 
 
 def _line(message: Message) -> str:
@@ -134,10 +139,10 @@ def _summary(
     """
     if window.whole and not blocks:
         return [], budget
-    left = budget // SUMMARY_SHARE
+    left = _share(budget, SUMMARY_SHARE) - count(SUMMARY_HEAD) - MESSAGE_TOKENS
     taken: list[str] = []
     for block in reversed(blocks):
-        cost = count(block.text)
+        cost = count(f"{block.text}\n")
         if not block.text or cost > left:
             break
         taken.append(block.text)

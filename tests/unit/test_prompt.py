@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapters.llm.tokens import count
@@ -151,6 +151,7 @@ BLOCKS = st.lists(st.tuples(st.integers(0, 2_000), LETTERS), max_size=6).map(
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=8), BLOCKS, st.integers(LEAST_CARD, 8_000), st.booleans())
+@example(["x" * 1_000], [Block(0, 0, 1, 1, "x" * 290)], 913, False)  # noqa: FBT003 -- as it is drawn
 def test_no_prompt_exceeds_the_budget_and_none_is_without_the_question(
     texts: list[str], blocks: list[Block], context_tokens: int, whole: bool
 ) -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 import regex  # type: ignore[import-untyped]  # comes without types
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adapters.splitting import Piece, close_open_fence, settled, split
@@ -97,6 +97,7 @@ def test_a_piece_that_is_full_never_changes_while_the_text_grows(text, limit, da
 
 
 @given(MARKDOWN, ROOMY)
+@example("  ```sh\n\t   ```\n", 420)
 @settings(max_examples=300, deadline=None)
 def test_every_piece_closes_the_fences_that_it_opens(text, limit):
     for piece in split(text, limit):
