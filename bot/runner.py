@@ -263,6 +263,7 @@ class Runner:
         What somebody is to hear was acknowledged, and comes from nobody else. Summaries are made again.
         """
         self._ending.set()
+        await asyncio.sleep(0)  # a task that is cancelled before it began hands nothing over
         clock = asyncio.get_running_loop().time
         deadline = clock() + grace_s
         while (due := self._running | self._chores) and (left_s := deadline - clock()) > 0:

@@ -51,9 +51,9 @@ async def ask(made: Bot, openai: FakeOpenAI, word: str, *scripts: Script) -> int
 async def test_an_answer_is_seen_to_grow(made: Bot, openai: FakeOpenAI) -> None:
     script = Script(text="The first half, and then the second half.", hold_after=5)
     root = await ask(made, openai, "grow", script)
-    (half,) = await made.until(root, bool)
-    assert half["text"].strip() == "The first half, and"
-    assert half["showing"] == "growing"
+    half = "The first half, and"
+    (post,) = await made.until(root, lambda posts: [post["text"].strip() for post in posts] == [half])
+    assert post["showing"] == "growing"
     openai.release()
     assert await made.answered(root) == ["The first half, and then the second half."]
 

@@ -372,12 +372,12 @@ def background(world: World) -> str:
 
 async def test_the_oldest_that_does_not_fit_is_summarised_off_the_path(world: World) -> None:
     model = world.model
-    for position in range(1, 41):
+    for position in range(1, 91):
         await world.service.handle(
             said(position, f"fact {position}", Addressed.ASIDE if position > 1 else Addressed.MENTION)
         )
     await world.process.settle()
-    model._card = replace(model._card, context_tokens=400)
+    model._card = replace(model._card, context_tokens=800)
     await world.say(said(2_000_000, "one", Addressed.THREAD))
     await world.say(said(3_000_000, "two", Addressed.THREAD))
     assert "fact 1" in background(world)
