@@ -154,6 +154,16 @@ class Many(Ears, discord.AutoShardedClient):
         self.supervisor.is_down(shard_id)
 
     async def on_shard_ready(self, shard_id: int) -> None:
+        await self._count(shard_id)
+        await self.supervisor.began([guild for guild in self.guilds if guild.shard_id == shard_id])
+
+    async def on_ready(self) -> None:
+        for (
+            shard_id
+        ) in self.shards:  # discord.py forgets to tell of one whose READY another's follows too soon
+            await self._count(shard_id)
+        await self.supervisor.began(self.guilds)
+
+    async def _count(self, shard_id: int) -> None:
         guilds = [guild for guild in self.guilds if guild.shard_id == shard_id]
         await self.supervisor.counted(shard_id, guilds)
-        await self.supervisor.began(guilds)
