@@ -58,8 +58,8 @@ class MergingTransport(httpx2.AsyncBaseTransport):
         )
 
     def _body(self, response: aiohttp.ClientResponse, read_s: float | None) -> "_Body":
-        is_events = response.status == 200 and response.content_type == "text/event-stream"
-        return _Events(response, read_s, self._pace_s) if is_events else _Body(response, read_s)
+        is_answer = response.status == 200
+        return _Events(response, read_s, self._pace_s) if is_answer else _Body(response, read_s)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -106,7 +106,10 @@ class _Body(httpx2.AsyncByteStream):
 
 
 class _Events(_Body):
-    """An event stream, merged: what comes while we wait between two reads becomes one event."""
+    """An answer as events, merged: what comes while we wait between two reads becomes one event.
+
+    Whatever its Content-Type: an answer that is cut must not pass for a whole one.
+    """
 
     def __init__(self, response: aiohttp.ClientResponse, read_s: float | None, pace_s: float) -> None:
         super().__init__(response, read_s)

@@ -90,6 +90,7 @@ class Script:
     """Close the connection after `[DONE]` without ending the chunked body, as some proxies do."""
     packets: list[str | bytes] | None = None
     """Send exactly these as the body of the stream, each in a write of its own, and nothing else."""
+    content_type: str = "text/event-stream; charset=utf-8"
 
     status: int = 200
     """Anything else answers with an error in OpenAI's shape."""
@@ -248,7 +249,7 @@ class FakeOpenAI:
         return None
 
     async def _stream(self, request: web.Request, recorded: Recorded, script: Script) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream; charset=utf-8"})
+        response = web.StreamResponse(headers={"Content-Type": script.content_type})
         await response.prepare(request)
         if script.packets is not None:
             for packet in script.packets:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import logging
 import os
 import socket
@@ -252,7 +253,107 @@ async def test_without_done_a_finish_reason_is_enough(server: FakeOpenAI, roster
     assert len(server.requests) == 1
 
 
+# What other servers write
+
+
+def said(**changes: Any) -> dict[str, Any]:
+    return {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "small", **changes}
+
+
+def choice(delta: Any, finish_reason: str | None = None) -> dict[str, Any]:
+    return said(choices=[{"index": 0, "delta": delta, "finish_reason": finish_reason}])
+
+
+def event(data: dict[str, Any] | str) -> str:
+    return f"data: {data if isinstance(data, str) else json.dumps(data)}\n\n"
+
+
+HEL, LO, END, DONE = choice({"content": "Hel"}), choice({"content": "lo"}), choice({}, "stop"), "[DONE]"
+
+
+@pytest.mark.parametrize(
+    "packets",
+    [
+        pytest.param([event(HEL), "data: \n\n", event(LO), event(END)], id="an empty event keeps it alive"),
+        pytest.param(["retry: 3000\n\n", event(HEL), event(LO), event(END)], id="when to connect again"),
+        pytest.param([f"id: 1\nevent: message\n{event(HEL)}", event(LO), event(END)], id="numbered events"),
+        pytest.param(["\ufeff" + event(HEL), event(LO), event(END)], id="a byte order mark"),
+        pytest.param([event(HEL), event(said(choices=None)), event(LO), event(END)], id="no choices"),
+        pytest.param(
+            [event(HEL), event(LO), event(said(choices=[{"index": 0, "finish_reason": "stop"}]))],
+            id="no delta at the end",
+        ),
+        pytest.param([event(HEL), event(LO), event(choice(None, "stop"))], id="an empty delta at the end"),
+        pytest.param(
+            [event(choice({"role": "user", "content": "Hel"})), event(LO), event(END)], id="another role"
+        ),
+        pytest.param(
+            [
+                event(
+                    choice({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}]})
+                ),
+                event(choice({"content": [{"type": "text", "text": "Hello"}]})),
+                event(END),
+            ],
+            id="content in parts, as of Magistral",
+        ),
+        pytest.param(
+            [
+                json.dumps(
+                    said(
+                        choices=[
+                            {"message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
+                        ]
+                    )
+                )
+            ],
+            id="not streamed at all",
+        ),
+        pytest.param(
+            [event(said(choices=[{"message": {"content": "Hello"}, "finish_reason": "stop"}]))],
+            id="the whole message as one event",
+        ),
+    ],
+)
+async def test_answers_of_other_servers_are_understood(
+    server: FakeOpenAI, roster: Roster, packets: list[str | bytes]
+) -> None:
+    server.answers.append(Script(packets=[*packets, *([] if packets[0][0] == "{" else [event(DONE)])]))
+    chunks = await ask(roster)
+    assert shown(chunks) == "Hello"
+    assert isinstance(chunks[-1], Finished)
+    assert chunks[-1].usage.finish_reason == "stop"
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [{}, {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None}],
+    ids=["empty", "null"],
+)
+async def test_counts_that_say_nothing_are_no_counts(
+    server: FakeOpenAI, roster: Roster, usage: dict[str, Any]
+) -> None:
+    server.answers.append(
+        Script(packets=[event(HEL), event(END), event(said(choices=[], usage=usage)), event(DONE)])
+    )
+    end = (await ask(roster))[-1]
+    assert isinstance(end, Finished)
+    assert (end.usage.prompt_tokens, end.usage.total_tokens) == (None, None)
+
+
+async def test_an_answer_that_is_numbered_has_its_number_as_text(server: FakeOpenAI, roster: Roster) -> None:
+    packets: list[str | bytes] = [event({**each, "id": 7}) for each in (HEL, END)]
+    server.answers.append(Script(packets=[*packets, event(DONE)]))
+    end = (await ask(roster))[-1]
+    assert isinstance(end, Finished)
+    assert end.usage.response_id == "7"
+
+
 # What goes wrong on the way
+
+
+BOOM = {"message": "boom", "type": "server_error", "code": 500}
 
 
 @pytest.mark.parametrize(
@@ -263,8 +364,26 @@ async def test_without_done_a_finish_reason_is_enough(server: FakeOpenAI, roster
         Script(text="Half of an answer", stop_after=2),
         Script(packets=[b'data: {"choices":[{"index":0,"delta":{"content":"Half"}}]}\n\n', b"data: {\n\n"]),
         Script(packets=[b"<html>no event stream</html>"]),
+        Script(packets=[event(HEL), event({"object": "error", **BOOM}), event(DONE)]),
+        Script(packets=[event(HEL), f"event: error\n{event(BOOM)}", event(DONE)]),
+        Script(packets=[event(HEL), f"error: {json.dumps(BOOM)}\n\n", event(DONE)]),
+        Script(packets=[json.dumps({"error": BOOM})]),
+        Script(packets=[json.dumps({"detail": "no model"})]),
+        Script(packets=[event(HEL)], content_type="text/plain"),
     ],
-    ids=["cut", "error event", "no end", "nonsense", "a web page"],
+    ids=[
+        "cut",
+        "error event",
+        "no end",
+        "nonsense",
+        "a web page",
+        "an error of vLLM",
+        "an event of type error",
+        "an error of llama.cpp",
+        "an error instead of events",
+        "something else instead of events",
+        "no end, and no event stream either",
+    ],
 )
 async def test_a_stream_that_breaks_is_asked_again_and_never_left_half(
     server: FakeOpenAI, roster: Roster, broken: Script

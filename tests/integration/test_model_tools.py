@@ -162,6 +162,21 @@ async def test_tools_that_were_not_offered_are_not_called(server: FakeOpenAI, ro
             [("a", '{"words": "x"}'), ("b", '{"words": "y"}')],
             id="two that grow at the same time",
         ),
+        pytest.param(
+            [
+                {"index": 0, "id": "a", "function": {"name": "search", "arguments": ""}},
+                {"index": 0, "function": None},
+                {"index": 0},
+                {"index": 0, "function": {"arguments": '{"words": "x"}'}},
+            ],
+            [("a", '{"words": "x"}')],
+            id="pieces without a function",
+        ),
+        pytest.param(
+            [{"index": "0", "id": 7, "function": {"name": "search", "arguments": {"words": "x"}}}],
+            [("7", '{"words":"x"}')],
+            id="arguments that are no text, and a number for an id",
+        ),
     ],
 )
 async def test_calls_of_other_servers_are_understood(

@@ -197,6 +197,26 @@ def test_half_an_event_at_the_end_is_no_end() -> None:
     assert not merger.ended
 
 
+@pytest.mark.parametrize("empty", [b"data:\n\n", b"retry: 10\n\n", b"id: 7\n\n", b": a\n: b\n\n"])
+def test_an_event_without_data_is_none(empty: bytes) -> None:
+    stream = sse(event({"content": "a"}), event({"content": "b"}))
+    assert Merger().feed(stream[: len(stream) // 2] + empty) == stream[: len(stream) // 2]
+
+
+@pytest.mark.parametrize("start", [b"", b" \n", b"\xef\xbb\xbf"])
+def test_an_answer_that_comes_whole_is_one_event(start: bytes) -> None:
+    whole = {"choices": [{"message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}]}
+    body = start + json.dumps(whole, indent=1).replace("\n", "\n\n").encode()
+    assert deltas(body[:9], body[9:]) == [{"role": "assistant", "content": "Hello"}]
+
+
+def test_half_an_answer_that_should_come_whole_is_no_end() -> None:
+    merger = Merger()
+    merger.feed(b'{"choices": [{"message": {"content": "Hel')
+    assert merger.finish() == b""
+    assert not merger.ended
+
+
 def test_an_event_without_end_is_refused() -> None:
     merger = Merger()
     assert merger.feed(b"x" * MOST_EVENT_BYTES) == b""

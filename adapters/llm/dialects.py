@@ -1,0 +1,93 @@
+"""Pure: what OpenAI-compatible servers write in a way of their own, as OpenAI would write it.
+
+Its client and langchain-openai break on much of it, pass over errors that are told in other words, and warn
+on standard error with what the model said.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+_TEXT_PARTS = frozenset({"text", "output_text"})
+_NAMES = frozenset({"id", "system_fingerprint"})
+"""Which some servers number, or leave empty."""
+_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+
+
+def spelled(event: dict[str, Any]) -> dict[str, Any]:
+    """`event` as OpenAI would have written it; itself if it is so already."""
+    if event.get("error"):
+        return event
+    if event.get("object") == "error":
+        return as_error(event)
+    changed = dict(event)
+    choices = event.get("choices")
+    if isinstance(choices, list):
+        changed["choices"] = [_choice(choice) for choice in choices if isinstance(choice, dict)]
+    for name in _NAMES & event.keys():
+        changed[name] = None if event[name] is None else str(event[name])
+    if "usage" in event:
+        changed["usage"] = _usage(event["usage"])
+    return event if changed == event else changed
+
+
+def as_error(event: object) -> dict[str, Any]:
+    """An event that is an error without saying so where OpenAI does."""
+    if isinstance(event, dict) and event.get("error"):
+        return event
+    return {"error": event if isinstance(event, dict) and event else {"message": "unknown"}}
+
+
+def _choice(choice: Mapping[str, Any]) -> dict[str, Any]:
+    """With a delta: a server that does not stream sends the whole `message` instead, others nothing."""
+    delta = choice.get("delta")
+    if not isinstance(delta, dict):
+        whole = choice.get("message")
+        delta = whole if isinstance(whole, dict) else {}
+    return {**choice, "delta": _delta(delta)}
+
+
+def _delta(delta: Mapping[str, Any]) -> dict[str, Any]:
+    changed = dict(delta)
+    if delta.get("role"):
+        changed["role"] = "assistant"
+    content = delta.get("content")
+    if content is not None and not isinstance(content, str):
+        changed["content"] = _text(content)
+    if "tool_calls" in delta:
+        calls = delta["tool_calls"]
+        pieces = [piece for piece in calls if isinstance(piece, dict)] if isinstance(calls, list) else []
+        changed["tool_calls"] = [_piece(piece) for piece in pieces]
+    return changed
+
+
+def _text(content: object) -> str:
+    """The text of content that comes in parts; thoughts are no text."""
+    parts = content if isinstance(content, list) else []
+    return "".join(
+        part["text"]
+        for part in parts
+        if isinstance(part, dict) and part.get("type") in _TEXT_PARTS and isinstance(part.get("text"), str)
+    )
+
+
+def _piece(piece: Mapping[str, Any]) -> dict[str, Any]:
+    """A piece of a call: a name and arguments are text, an id too, a number is one or missing."""
+    given = piece.get("function")
+    function = dict(given) if isinstance(given, dict) else {}
+    arguments = function.get("arguments")
+    if isinstance(arguments, (dict, list)):
+        function["arguments"] = orjson.dumps(arguments).decode()
+    changed = {**piece, "function": function}
+    if (id := piece.get("id")) is not None and not isinstance(id, str):
+        changed["id"] = str(id)
+    if (index := piece.get("index")) is not None and not isinstance(index, int):
+        changed["index"] = int(index) if isinstance(index, str) and index.isdecimal() else None
+    return changed
+
+
+def _usage(usage: object) -> object:
+    """None for counts that say nothing, which are not the same as none at all."""
+    told = isinstance(usage, dict) and any(isinstance(usage.get(name), (int, float)) for name in _COUNTS)
+    return usage if told else None
