@@ -228,6 +228,8 @@ class Continued:
     key: SessionKey
     after: int
     upto: int
+    at: datetime
+    """When it was gone on with. Who did so may have lost sight of it since, so nothing later is told."""
 
 
 @dataclass(frozen=True, slots=True)

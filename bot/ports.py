@@ -260,7 +260,7 @@ class BackgroundStore(Protocol):
     """What sessions know that go on from others."""
 
     async def background(self, continued: Continued, most: int) -> Background:
-        """What is there of what `continued` names, as it reads now: at most so many messages."""
+        """What is there of what `continued` names, less what was edited since: at most so many messages."""
 
 
 class SummaryStore(Protocol):

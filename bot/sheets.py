@@ -40,6 +40,8 @@ class Sheet:
     """Key of the session that it goes on from, and between which positions."""
     continues_after: int = 0
     continues_upto: int = 0
+    continues_at: datetime | None = None
+    """When; None in files of an older release: when they are taken in."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,7 @@ sessions = sa.Table(
     sa.Column(
         "continues_upto", sa.BigInteger, nullable=False, server_default="0", comment="... and not beyond this"
     ),
+    sa.Column("continues_at", UtcTime, comment="... and not as it was edited after this"),
     sa.UniqueConstraint("platform", "workspace", "channel", "thread", name="uq_sessions_key"),
     sa.Index(
         "ix_sessions_closed",
@@ -144,6 +145,13 @@ messages = sa.Table(
         "lent_until",
         sqlite_where=sa.text("lent_until IS NOT NULL"),
         postgresql_where=sa.text("lent_until IS NOT NULL"),
+    ),
+    sa.Index(
+        "ix_messages_edited",
+        "session_id",
+        "edited_at",
+        sqlite_where=sa.text("edited_at IS NOT NULL"),
+        postgresql_where=sa.text("edited_at IS NOT NULL"),
     ),
     sqlite_autoincrement=True,  # no id is given out twice: hot windows are kept by it
 )

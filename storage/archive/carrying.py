@@ -33,7 +33,7 @@ NOWHERE = -1
 """A position that no message has."""
 _SETTINGS: Final = (
     *("closed", "joined", "paused", "model", "persona", "fresh_from", "complete_from"),
-    *("continues", "continues_after", "continues_upto"),
+    *("continues", "continues_after", "continues_upto", "continues_at"),
 )
 _USAGE: Final = tuple(Usage.__slots__)
 _OVER: Final = sa.case((turns.c.state.in_(["running", "queued"]), "dropped"), else_=turns.c.state)
@@ -252,6 +252,8 @@ def _make(c: sa.Connection, sheet: Sheet, first: Entry) -> Any | None:
         values = {name: getattr(sheet, name) for name in _SETTINGS}
         values |= {"started_by": sheet.started_by, "forgotten_upto": sheet.forgotten_upto}
         values |= {"created_at": sheet.created_at, "active_at": sheet.active_at}
+        if sheet.continues:
+            values["continues_at"] = sheet.continues_at or datetime.now(UTC)
         c.execute(sa.update(sessions).where(sessions.c.id == made.id).values(values))
     return c.execute(LOCK_SESSION, key_values(sheet.key)).one()
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from bot.domain import Author, Background, Block, Continued, Message, SessionKey
+from bot.domain import NEWEST_EVER, Author, Background, Block, Continued, Message, SessionKey
 from storage.archive.sessions import make_session
 from storage.archive.shown import shown
 from storage.archive.statements import (
@@ -17,25 +17,40 @@ from storage.archive.statements import (
     message_of,
 )
 from storage.database import Database
-from storage.tables import messages, sessions, summaries
+from storage.tables import messages, parts, sessions, summaries
 
 MOST_LINKS: Final = 3
 """Sessions that are read back from one to the next."""
 
+_AT: Final = sa.bindparam("at", type_=messages.c.edited_at.type)
 _OLD: Final = sa.select(sessions).where(key_is(sessions))
-_NEWEST_POSITION: Final = sa.select(sa.func.max(messages.c.position)).where(
-    messages.c.session_id == sa.bindparam("session")
+_unfinished = (
+    sa.select(sa.func.min(parts.c.position))
+    .where(parts.c.turn_id == sa.bindparam("running"))
+    .scalar_subquery()
 )
+_NEWEST_POSITION: Final = sa.select(sa.func.max(messages.c.position)).where(
+    messages.c.session_id == sa.bindparam("session"),
+    messages.c.position < sa.func.coalesce(_unfinished, sa.literal(NEWEST_EVER, sa.BigInteger)),
+)
+"""Before the reply that is still being written, whose end nobody has seen yet."""
 _SAID: Final = (
     sa.select(messages)
     .where(
         messages.c.session_id == sa.bindparam("session"),
         messages.c.position > sa.bindparam("after", type_=sa.BigInteger),
         messages.c.position <= sa.bindparam("upto", type_=sa.BigInteger),
+        sa.or_(messages.c.edited_at.is_(None), messages.c.edited_at <= _AT),
         shown(),
     )
     .order_by(messages.c.position.desc())
     .limit(sa.bindparam("most", type_=sa.Integer))
+)
+_edited_since = sa.exists().where(
+    messages.c.session_id == summaries.c.session_id,
+    messages.c.edited_at > _AT,
+    messages.c.position > summaries.c.after,
+    messages.c.position <= summaries.c.last,
 )
 _SUMMED_UP: Final = (
     sa.select(summaries)
@@ -45,6 +60,7 @@ _SUMMED_UP: Final = (
         summaries.c.last <= sa.bindparam("upto", type_=sa.BigInteger),
         summaries.c.after < sa.bindparam("shown", type_=sa.BigInteger),
         summaries.c.text != "",
+        ~_edited_since,
     )
     .order_by(summaries.c.after)
 )
@@ -58,6 +74,7 @@ _GO_ON: Final = (
         continues=sa.bindparam("old"),
         continues_after=sa.bindparam("old_after", type_=sa.BigInteger),
         continues_upto=sa.bindparam("old_upto", type_=sa.BigInteger),
+        continues_at=sa.bindparam("now"),
     )
 )
 
@@ -76,13 +93,13 @@ class Continuations:
         return await self._database.write(lambda c: _begin(c, key, post, old, by))
 
     async def background(self, continued: Continued, most: int) -> Background:
-        """What is there of what `continued` names, as it reads now: at most so many messages."""
+        """What is there of what `continued` names, less what was edited since: at most so many messages."""
         return await self._database.read(lambda c: _background(c, continued, most))
 
 
 def _begin(c: sa.Connection, key: SessionKey, post: int, old: SessionKey, by: Author) -> bool:
     before = c.execute(_OLD, key_values(old)).first()
-    upto = c.execute(_NEWEST_POSITION, {"session": before.id}).scalar() if before is not None else None
+    upto = _newest(c, before) if before is not None else None
     if before is None or upto is None:
         return False
     session = c.execute(LOCK_SESSION, key_values(key)).first()
@@ -101,9 +118,17 @@ def _begin(c: sa.Connection, key: SessionKey, post: int, old: SessionKey, by: Au
             "old": str(old),
             "old_after": before.fresh_from,
             "old_upto": upto,
+            "now": datetime.now(UTC),
         },
     )
     return True
+
+
+def _newest(c: sa.Connection, session: Any) -> int | None:
+    """The newest position of what can be gone on with; None if there is nothing."""
+    values = {"session": session.id, "running": session.running_turn}
+    newest: int | None = c.execute(_NEWEST_POSITION, values).scalar()
+    return newest
 
 
 def _background(c: sa.Connection, continued: Continued | None, most: int) -> Background:
@@ -123,7 +148,7 @@ def _background(c: sa.Connection, continued: Continued | None, most: int) -> Bac
 
 def _of(c: sa.Connection, session: Any, continued: Continued, most: int) -> tuple[list[Message], list[Block]]:
     """The newest messages of a session, and the summaries of what is older than those."""
-    bounds = {"session": session.id, "after": continued.after, "upto": continued.upto}
+    bounds = {"session": session.id, "after": continued.after, "upto": continued.upto, "at": continued.at}
     newest = [message_of(row) for row in c.execute(_SAID, {**bounds, "most": most})][::-1] if most else []
     shown = newest[0].position if newest else continued.upto
     rows = c.execute(_SUMMED_UP, {**bounds, "shown": shown})

@@ -129,7 +129,7 @@ def replace_text(
             "message": old.id,
             "new_text": new.text,
             "new_attachments": attachments_to_json(new.attachments),
-            "new_edited_at": new.edited_at,
+            "new_edited_at": new.edited_at or datetime.now(UTC),  # Slack tells none of what apps edit
         },
     )
     let_find_no_more(c, session.id, old)

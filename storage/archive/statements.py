@@ -200,7 +200,7 @@ def settings_of(row: Any) -> ThreadSettings:
 def continued_of(row: Any) -> Continued | None:
     """What the session with this row of `sessions` goes on from."""
     key = SessionKey(*row.continues.split(":")) if row.continues else None
-    return None if key is None else Continued(key, row.continues_after, row.continues_upto)
+    return None if key is None else Continued(key, row.continues_after, row.continues_upto, row.continues_at)
 
 
 BURY: Final = OnConflict(lambda insert: insert(tombstones).on_conflict_do_nothing())

@@ -301,7 +301,7 @@ def _close(
     if ended.forgotten:
         bury(c, turn.key, [part.position for part in said.parts if part.position is not None])
     appended = reply is not None and _archive_reply(
-        c, session, turn, reply, said.found or found_by(reply), forgotten=ended.forgotten
+        c, session, turn, reply, said.found or found_by(reply), now, forgotten=ended.forgotten
     )
     _keep_parts(c, turn, said.parts)
     if ended.forgotten and _ends_at(turn, said.parts) <= session.forgotten_upto:
@@ -322,7 +322,14 @@ def _buried(c: sa.Connection, key: SessionKey, posted: Sequence[Part]) -> frozen
 
 
 def _archive_reply(
-    c: sa.Connection, session: Any, turn: Turn, reply: Message, found: Findable, *, forgotten: bool
+    c: sa.Connection,
+    session: Any,
+    turn: Turn,
+    reply: Message,
+    found: Findable,
+    now: datetime,
+    *,
+    forgotten: bool,
 ) -> bool:
     """Whether it is new. One that is there (a second try, in place) is rewritten, unless it is to go."""
     if insert_message(c, session, turn.key, reply, found):
@@ -330,7 +337,7 @@ def _archive_reply(
     there = c.execute(_REPLY_AT, {"session": session.id, "place": reply.position}).first()
     if there is not None and not forgotten:
         changed = sa.update(messages).where(messages.c.id == there.id)
-        c.execute(changed.values(text=reply.text, note=reply.note))
+        c.execute(changed.values(text=reply.text, note=reply.note, edited_at=now))
         let_find_no_more(c, session.id, there)
         let_find(c, session, turn.key, found)
         c.execute(VOID_SUMMARIES, {"session": session.id, "place": reply.position, "upto": reply.position})

@@ -127,7 +127,9 @@ async def test_no_thread_that_goes_on_from_there_knows_it(world: World, wish: st
     block = Block(0, 0, 1, 1, f"Ann told of the {SECRET}")
     await world.process.summaries.put(await world.session(), block, [message(1, f"the {SECRET}")])
     await wishes(world, wish)
-    known = await Continuations(world.database).background(Continued(KEY, 0, 9_000_000), 50)
+    known = await Continuations(world.database).background(
+        Continued(KEY, 0, 9_000_000, datetime.now(UTC)), 50
+    )
     assert SECRET not in str(known)
 
 

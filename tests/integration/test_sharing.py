@@ -12,17 +12,23 @@ from bot.domain import (
     Addressed,
     Author,
     Background,
+    Block,
+    Button,
     Change,
     Continued,
     Deleted,
+    Delta,
     Edited,
+    Finished,
     History,
     Message,
+    Pressed,
     Receipt,
     Said,
     SessionKey,
+    Usage,
 )
-from bot.errors import ArchiveUnavailable, PlatformUnavailable
+from bot.errors import ArchiveUnavailable, ModelUnavailable, PlatformUnavailable
 from bot.finding import Place, Question
 from bot.forgetting import Forgetting, Retention
 from bot.ports import HotContext
@@ -35,6 +41,7 @@ from storage.archive.continuing import Continuations
 from storage.archive.erasures import Erasures
 from storage.archive.gestures import Gestures
 from storage.archive.passing import PassedOver
+from storage.archive.statements import continued_of
 from storage.database import Database
 from storage.dragonfly import Dragonfly
 from storage.hot import DragonflyContext, NoContext
@@ -110,6 +117,12 @@ class World:
         row = await self.db.read(lambda c: c.execute(query).first())
         assert row is not None
         return SessionKey(row.platform, row.workspace, row.channel, row.thread)
+
+    async def is_summed_up(self) -> list[str]:
+        """The summaries of what was before, as a model would be told them."""
+        continued = continued_of(await self.process.windows.facts(await self.new()))
+        assert continued is not None
+        return [block.text for block in (await self.backgrounds.background(continued, 0)).blocks]
 
     async def knows(self, at: SessionKey, by: Author = ANN) -> list[str]:
         """What the model is told of what was before, when something is asked there."""
@@ -259,7 +272,7 @@ async def test_what_changes_in_the_old_one_changes_the_next_prompt(world: World,
     assert "Joe: the cat is called Fred" in await world.knows(new)
     match how:
         case "edited":
-            now = Message(position, JOE, "the cat is called Tom", T0, edited_at=T0 + timedelta(days=1))
+            now = Message(position, JOE, "the cat is called Tom", T0, edited_at=datetime.now(UTC))
             await world.process.service.handle(Edited(key("ops"), now, Addressed.MENTION))
         case "deleted":
             await world.process.service.handle(Deleted(key("ops"), position))
@@ -271,8 +284,72 @@ async def test_what_changes_in_the_old_one_changes_the_next_prompt(world: World,
             await world.process.forgetting.work()
     told = await world.knows(new)
     assert "Fred" not in str(told)
-    assert ("Joe: the cat is called Tom" in told) is (how == "edited")
+    assert "Tom" not in str(told), "who goes on may not read the old one any more"
     assert ("Ann: the dog stays" in told) is (how != "forgotten thread")
+
+
+async def test_what_was_edited_before_is_told_as_it_read_then(world: World) -> None:
+    position = await world.say("the cat is called Fred", key("ops"), JOE)
+    now = Message(position, JOE, "the cat is called Tom", T0, edited_at=T0 + timedelta(days=1))
+    await world.process.service.handle(Edited(key("ops"), now, Addressed.MENTION))
+    await world.go_on(key("ops"), key())
+    assert await world.knows(await world.new()) == ["Joe: the cat is called Tom"]
+
+
+async def test_an_edit_without_a_time_counts_from_when_it_came(world: World) -> None:
+    position = await world.say("the cat is called Fred", key("ops"), JOE)
+    await world.go_on(key("ops"), key())
+    now = Message(position, JOE, "the cat is called Tom", T0)
+    await world.process.service.handle(Edited(key("ops"), now, Addressed.MENTION))
+    assert await world.knows(await world.new()) == []
+
+
+async def test_a_summary_is_told_unless_something_in_it_was_edited_since(world: World) -> None:
+    told = ("plum", "pear")
+    said = [Message(await world.say(each, key("ops"), JOE), JOE, each, T0) for each in told]
+    first, second = (message.position for message in said)
+    blocks = [Block(0, 0, first, 1, "of plums"), Block(0, first, second, 1, "of pears")]
+    old = (await world.process.windows.facts(key("ops"))).id  # type: ignore[union-attr]
+    for block, message in zip(blocks, said, strict=True):
+        assert await world.process.summaries.put(old, block, [message])
+    await world.go_on(key("ops"), key())
+    assert await world.is_summed_up() == ["of plums", "of pears"]
+    now = replace(said[1], text="a secret", edited_at=datetime.now(UTC) + timedelta(seconds=5))
+    await world.process.service.handle(Edited(key("ops"), now, Addressed.MENTION))
+    assert await world.process.summaries.put(old, replace(blocks[1], text="of a secret"), [now])
+    assert await world.is_summed_up() == ["of plums"]
+
+
+async def test_a_reply_that_was_tried_again_since_is_not_told(world: World) -> None:
+    world.model.answer = lambda _: [Delta("I thi"), ModelUnavailable("no")]
+    asked = await world.say("the cat?", key("ops"), owed=True)
+    await world.go_on(key("ops"), key())
+    new = await world.new()
+    before = await world.knows(new)
+    assert "Threadfly: I thi" in str(before)
+    world.model.answer = lambda _: [Delta("a new secret"), Finished(Usage())]
+    again = Pressed(key("ops"), asked, Button.AGAIN, ANN)
+    assert await world.process.service.handle(again) is Receipt.ANSWERING
+    await world.process.settle()
+    assert await world.knows(new) == ["Ann: the cat?"]
+
+
+async def test_of_a_reply_that_is_being_written_nothing_is_told(world: World) -> None:
+    await world.say("before", key("ops"))
+    world.model.open.clear()
+    world.model.begins = "I thi"
+    position = next(world.at)
+    asked = Message(position, ANN, "the cat?", T0)
+    await world.process.service.handle(Said(key("ops"), asked, Addressed.MENTION))
+    await world.model.asked.wait()
+    assert posts(world, key("ops")) == ["I thi"]
+    meanwhile = Message(world.hall.wall.post(key("ops"), ""), JOE, "meanwhile", T0)
+    await world.process.service.handle(Said(key("ops"), meanwhile, Addressed.ASIDE))
+    await world.go_on(key("ops"), key())
+    world.model.open.set()
+    await world.process.settle()
+    world.model.begins = ""
+    assert await world.knows(await world.new()) == ["Ann: before", "Ann: the cat?"]
 
 
 async def test_what_is_said_in_the_old_one_afterwards_is_not_told(world: World) -> None:
@@ -442,8 +519,10 @@ async def test_it_is_taken_out_and_in_with_the_archive(
     sheets = [piece async for piece in carrying.out(Scope("web", "w")) if isinstance(piece, Sheet)]
     (carried,) = [sheet for sheet in sheets if sheet.key == new]
     assert (carried.continues, carried.continues_upto) == (str(key("ops")), 10)
+    assert carried.continues_at is not None
     async with opened(f"sqlite+aiosqlite:///{tmp_path}/other.db") as other:
         said = Message(50, ANN, "x", T0)
         await Carrying(other).take_in(carried, [Entry(said)])
-        query = sa.select(sessions.c.continues)
-        assert await other.read(lambda c: c.scalar(query)) == str(key("ops"))
+        query = sa.select(sessions.c.continues, sessions.c.continues_at)
+        row = await other.read(lambda c: c.execute(query).one())
+        assert tuple(row) == (str(key("ops")), carried.continues_at)
