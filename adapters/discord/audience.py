@@ -18,6 +18,13 @@ def includes(other: Channel, here: Channel) -> bool:
     return other.id == here.id or _is_open(other) or _is_wider(other, here)
 
 
+def knows(here: Channel | None, place: Channel | discord.Thread) -> bool:
+    """Whether everybody who reads `here` sees that there is such a place. None: it is not known who does."""
+    if isinstance(place, discord.Thread):
+        return not place.is_private() and place.parent is not None and knows(here, place.parent)
+    return _is_open(place) if here is None else includes(place, here)
+
+
 def _is_open(channel: Channel) -> bool:
     """Whether everybody in the guild can read it: everyone may, and nobody is kept out."""
     everyone = channel.guild.default_role

@@ -47,7 +47,7 @@ class Past:
                 whole = False
                 break
             with leniency.passing_over("message"):
-                found.append(await self.message(guild, payload))
+                found.append(await self.message(guild, int(key.channel), payload))
         later = () if spot.direct else await self._later(spot, key, position, limit)
         return History(tuple(reversed(found)), whole, later)
 
@@ -106,12 +106,12 @@ class Past:
             )
         except PostGone:
             return History((), whole=True)
-        return History((await self.message(guild, payload),), whole=True)
+        return History((await self.message(guild, int(key.channel), payload),), whole=True)
 
-    async def message(self, guild: int | None, payload: Payload) -> Message:
-        """A payload of the API as we keep it."""
+    async def message(self, guild: int | None, channel: int, payload: Payload) -> Message:
+        """A payload of the API as we keep it: said in the channel, or in a thread there."""
         complete = await self._people.complete(guild, payload)
-        return events.message(complete, self._places.bot(guild), self._places.names(guild))
+        return events.message(complete, self._places.bot(guild), self._places.names(guild, channel))
 
 
 def _starter(payload: Payload) -> Payload | None:

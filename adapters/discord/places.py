@@ -7,7 +7,7 @@ from typing import Any
 
 import discord
 
-from adapters.discord import buttons, events
+from adapters.discord import audience, buttons, events
 from adapters.discord.rest import Rest
 from adapters.posts import Throttled
 from bot.domain import SessionKey
@@ -56,6 +56,11 @@ class Spot:
     @property
     def in_thread(self) -> bool:
         return self.kind in THREADS
+
+    @property
+    def channel(self) -> int:
+        """Itself, or the channel that the thread is in."""
+        return self.parent or self.id
 
     @property
     def closed(self) -> bool:
@@ -206,15 +211,20 @@ class Places:
 
     # ---- names and rights
 
-    def names(self, guild: int | None) -> events.Names:
-        """What channels and roles are called there."""
+    def names(self, guild: int | None, here: int) -> events.Names:
+        """What channels and roles are called there, as far as everybody knows who reads the channel `here`.
+
+        Anybody may link to a channel, and Discord shows its name to those who see it, alone.
+        """
         known = self.guild(guild)
         if known is None:
             return events.Names()
 
         def channel(channel_id: int) -> str | None:
             found = known.get_channel_or_thread(channel_id)
-            return found.name if found is not None else None
+            if found is None or not audience.knows(known.get_channel(here), found):
+                return None
+            return found.name
 
         def role(role_id: int) -> str | None:
             found = known.get_role(role_id)

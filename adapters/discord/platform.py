@@ -256,8 +256,8 @@ class DiscordPlatform:
     async def _begun(self, guilds: Sequence[discord.Guild]) -> None:
         self._catching_up.anew(guilds)
 
-    async def _as_said(self, guild: int | None, payload: Payload) -> Message:
-        return await self._past.message(guild, payload)
+    async def _as_said(self, spot: Spot, payload: Payload) -> Message:
+        return await self._past.message(spot.guild, spot.channel, payload)
 
     async def _pass_on(self, event: Event) -> Receipt:
         return await self._receiver.pass_on(event)

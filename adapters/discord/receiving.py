@@ -165,7 +165,7 @@ class Receiver:
             return None
         payload = await self._people.complete(spot.guild, payload)
         thread, opens = await self._thread(spot, payload)
-        message = events.message(payload, bot, self._places.names(spot.guild))
+        message = events.message(payload, bot, self._places.names(spot.guild, spot.channel))
         if addressed in (Addressed.THREAD, Addressed.ASIDE) and not (message.text or message.attachments):
             return None  # hidden from us: without the message content intent there is nothing to keep
         groups = events.roles(payload)
@@ -233,7 +233,7 @@ class Receiver:
         if spot is None or self._handler is None or not self._counts(payload, bot):
             return
         addressed = events.addressed(payload, bot, direct=spot.direct, in_thread=spot.in_thread)
-        message = events.message(payload, bot, self._places.names(guild))
+        message = events.message(payload, bot, self._places.names(guild, spot.channel))
         if not (message.text or message.attachments) and addressed is not Addressed.MENTION:
             return
         thread, _ = await self._thread(spot, payload)

@@ -30,7 +30,7 @@ MARGIN = timedelta(seconds=2)
 """How long before Discord answered something was said that its answer surely holds."""
 MESSAGES = "/channels/{channel_id}/messages"
 
-Read = Callable[[int | None, Payload], Awaitable[Message]]
+Read = Callable[[Spot, Payload], Awaitable[Message]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Rereading:
         read: Read,
         tell: Callable[[Event], Awaitable[object]],
     ) -> None:
-        """`read` makes a message of a payload, `tell` brings an event to the core."""
+        """`read` makes a message of a payload that stands there, `tell` brings an event to the core."""
         self._rest = rest
         self._places = places
         self._watermarks = watermarks
@@ -163,7 +163,7 @@ class Rereading:
         edited: list[Message] = []
         for payload in filter(_is_edited, payloads):
             with leniency.passing_over("message"):
-                edited.append(await self._read(spot.guild, payload))
+                edited.append(await self._read(spot, payload))
         read = tuple(message for message in edited if message.text or message.attachments)
         await self._tell(Reread(spot.key(thread), stretch.after, stretch.upto, there, read))
 

@@ -423,6 +423,33 @@ async def test_history_before_a_mention_in_the_middle_of_a_thread(fake: FakeDisc
     assert not some.whole
 
 
+async def test_a_linked_channel_is_named_where_everybody_sees_it_and_nowhere_else(
+    fake: FakeDiscord, core: Core
+) -> None:
+    guild, ann = fake.guild(), fake.person("ann")
+    general, ops, secret = (fake.channel(guild, name) for name in ("general", "ops", "layoffs"))
+    fake.deny(secret, ["view_channel"], role=guild)
+    for person in (ann, fake.bot.id):
+        fake.allow(secret, ["view_channel"], user=person)
+    talk = fake.thread(ops, "talk", by=ann)
+    closed = fake.thread(ops, "gifts", by=ann, private=True, members=[fake.bot.id])
+    links = f"<#{ops}> <#{secret}> <#{talk}> <#{closed}>"
+    room, hidden = fake.thread(general, "room", by=ann), fake.thread(secret, "room", by=ann)
+    earlier = fake.say(ann, room, f"earlier {links}")
+    async with connected(fake, core) as platform:
+        said = fake.say(ann, room, f"{mention(fake)} {links}")
+        await core.heard(1)
+        fake.edit(room, said, f"{mention(fake)} now {links}")
+        await core.heard(2)
+        fake.say(ann, hidden, f"{mention(fake)} {links}")
+        await core.heard(3)
+        history = await platform.history(core.said[0].key, said, 10)
+    named = "#ops #channel #talk #channel"
+    texts = [event.message.text for event in core.events if isinstance(event, Said | Edited)]
+    assert texts == [named, f"now {named}", "#ops #layoffs #talk #channel"]
+    assert {m.position: m.text for m in history.messages}[earlier] == f"earlier {named}"
+
+
 async def test_files_come_from_discord_alone(fake: FakeDiscord, core: Core) -> None:
     channel = fake.channel(fake.guild(), "general")
     ann = fake.person("ann")
