@@ -57,6 +57,8 @@ class Behind:
     workspace: str
     spot: Spot
     after: int
+    newest: int | None
+    """Its newest message; None where only an empty page tells that there is no more."""
 
 
 class CatchingUp:
@@ -192,7 +194,7 @@ class CatchingUp:
             elif newest > after:
                 if str(spot.id) not in marks:
                     await self._watermarks.advance(PLATFORM, workspace, str(spot.id), after)
-                behind.append(Behind(workspace, spot, after))
+                behind.append(Behind(workspace, spot, after, newest))
         return behind
 
     def _moved(self, guild: discord.Guild) -> Iterator[tuple[Spot, int]]:
@@ -242,9 +244,10 @@ class CatchingUp:
         since = marks.get(mark)
         if since is not None:
             moved = {
-                thread["id"]: Behind(str(guild.id), self._places.learn(thread, guild.id), after)
+                thread["id"]: Behind(str(guild.id), self._places.learn(thread, guild.id), after, newest)
                 async for thread in self._archived(channel, since)
-                if int(thread.get("last_message_id") or 0) > (after := marks.get(thread["id"], since))
+                if (newest := int(thread.get("last_message_id") or 0))
+                > (after := marks.get(thread["id"], since))
             }
             if not await self._bring(list(moved.values())):
                 return False
@@ -292,7 +295,7 @@ class CatchingUp:
         """Direct messages: the gateway names no such channels, so those with a watermark are asked."""
         marks = await self._watermarks.watermarks(PLATFORM, DIRECT)
         recent = sorted(marks.items(), key=lambda mark: -mark[1])[:DIRECT_MOST]
-        return [Behind(DIRECT, Spot(int(channel), 1), mark) for channel, mark in recent]
+        return [Behind(DIRECT, Spot(int(channel), 1), mark, None) for channel, mark in recent]
 
     async def _see_direct(self) -> bool:
         if self._direct_unseen:
@@ -341,7 +344,8 @@ class CatchingUp:
             await self._rereading.page(behind.spot, Stretch(page, before, after))
             if after > behind.after:
                 await self._watermarks.advance(PLATFORM, behind.workspace, str(behind.spot.id), after)
-            if len(page) < PAGE:
+            # A short page alone is no end: servers may return fewer than they were asked for.
+            if not page or (len(page) < PAGE and behind.newest is not None and after >= behind.newest):
                 return
 
 

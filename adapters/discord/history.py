@@ -54,11 +54,9 @@ class Past:
     async def _later(self, spot: Spot, key: SessionKey, after: int, limit: int) -> tuple[Said, ...]:
         """What people said after that position, the oldest first."""
         found: list[Said] = []
-        page: list[Payload] | None = None
-        while len(found) < limit and (page is None or len(page) == PAGE):
-            page = sorted(await self._page(spot.id, after=after), key=lambda payload: int(payload["id"]))
-            for payload in page:
-                after = int(payload["id"])
+        while len(found) < limit and (page := await self._page(spot.id, after=after)):
+            for payload in sorted(page, key=_position):
+                after = _position(payload)
                 if spot.guild is not None:
                     payload["guild_id"] = key.workspace
                 with leniency.passing_over("message"):
@@ -67,17 +65,19 @@ class Past:
         return tuple(found[:limit])
 
     async def _backwards(self, spot: Spot, position: int) -> AsyncIterator[Payload]:
-        """What was said, newest first; at the end the message that the thread was opened from."""
+        """What was said, newest first; at the end the message that the thread was opened from.
+
+        A short page is no end: servers may return fewer than they were asked for.
+        """
         before = position
-        while True:
-            page = await self._page(spot.id, before=before)
-            for payload in page:
+        while page := await self._page(spot.id, before=before):
+            for payload in sorted(page, key=_position, reverse=True):
                 told = _starter(payload)
                 if told is not None and not self._is_handed(told):
                     yield told
-            if len(page) < PAGE:
-                return
-            before = int(page[-1]["id"])
+                if payload.get("type") == events.STARTER or _position(payload) == spot.id:
+                    return
+                before = _position(payload)
 
     def _is_handed(self, payload: Payload) -> bool:
         """A file of ours that was for one person: no part of the conversation."""
@@ -90,7 +90,7 @@ class Past:
         page: list[Payload] = await self._rest.call(
             "GET", "/channels/{channel_id}/messages", query=query, channel_id=channel
         )
-        return [payload for payload in page if after < int(payload["id"]) < before]
+        return [payload for payload in page if after < _position(payload) < before]
 
     async def _without_thread(self, key: SessionKey, guild: int | None, position: int) -> History:
         """Where no thread was opened, all that is known to belong is the message it began with."""
@@ -112,6 +112,10 @@ class Past:
         """A payload of the API as we keep it: said in the channel, or in a thread there."""
         complete = await self._people.complete(guild, payload)
         return events.message(complete, self._places.bot(guild), self._places.names(guild, channel))
+
+
+def _position(payload: Payload) -> int:
+    return int(payload["id"])
 
 
 def _starter(payload: Payload) -> Payload | None:

@@ -45,7 +45,11 @@ async def pass_over(fake: FakeDiscord, marks: Marks, *hidden: int) -> None:
                     await marks.reach(f"{place.id}{ARCHIVED_MARK}")
 
 
-async def test_what_was_said_meanwhile_arrives_in_order(fake: FakeDiscord, core: Core, marks: Marks) -> None:
+@pytest.mark.parametrize("page", [100, 40], ids=["full pages", "pages shorter than asked for"])
+async def test_what_was_said_meanwhile_arrives_in_order(
+    fake: FakeDiscord, core: Core, marks: Marks, page: int
+) -> None:
+    fake.rest.message_page = page
     guild = fake.guild()
     channel, ann = fake.channel(guild, "general"), fake.person("ann")
     thread = fake.thread(channel, "talk")
@@ -240,6 +244,7 @@ async def test_a_forum_post_made_meanwhile(fake: FakeDiscord, core: Core, marks:
 
 
 async def test_direct_messages_said_meanwhile(fake: FakeDiscord, core: Core, marks: Marks) -> None:
+    fake.rest.message_page = 2
     fake.guild()
     ann = fake.person("ann")
     dm = fake.dm(ann)
@@ -247,9 +252,11 @@ async def test_direct_messages_said_meanwhile(fake: FakeDiscord, core: Core, mar
     async with connected(fake, first, marks):
         fake.say(ann, dm, "one")
         await first.heard(1)
-    fake.say(ann, dm, "two")
+    missed = ["two", "three", "four", "five"]
+    for text in missed:
+        fake.say(ann, dm, text)
     async with connected(fake, core, marks):
-        await core.wait(lambda: any(said.message.text == "two" for said in core.said))
+        await core.wait(lambda: [said.message.text for said in core.said] == ["one", *missed])
 
 
 async def test_what_the_archive_could_not_take_is_fetched_later(

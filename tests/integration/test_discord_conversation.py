@@ -403,7 +403,11 @@ async def test_other_bots_are_heard_only_if_allowed(fake: FakeDiscord, core: Cor
     assert [said.message.text for said in core.said] == ["two"]
 
 
-async def test_history_before_a_mention_in_the_middle_of_a_thread(fake: FakeDiscord, core: Core) -> None:
+@pytest.mark.parametrize("page", [100, 40], ids=["full pages", "pages shorter than asked for"])
+async def test_history_before_a_mention_in_the_middle_of_a_thread(
+    fake: FakeDiscord, core: Core, page: int
+) -> None:
+    fake.rest.message_page = page
     channel = fake.channel(fake.guild(), "general")
     ann = fake.person("ann")
     starter = fake.say(ann, channel, "the beginning")
@@ -448,6 +452,19 @@ async def test_a_linked_channel_is_named_where_everybody_sees_it_and_nowhere_els
     texts = [event.message.text for event in core.events if isinstance(event, Said | Edited)]
     assert texts == [named, f"now {named}", "#ops #layoffs #talk #channel"]
     assert {m.position: m.text for m in history.messages}[earlier] == f"earlier {named}"
+
+
+async def test_what_was_said_after_a_late_mention_is_read_to_its_end(fake: FakeDiscord, core: Core) -> None:
+    fake.rest.message_page = 40
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    thread = fake.thread(channel, "talk", by=ann)
+    async with connected(fake, core) as platform:
+        asked = fake.say(ann, thread, f"{mention(fake)} hello")
+        await core.heard(1)
+        for number in range(100):
+            fake.say(ann, thread, str(number), live=False)
+        history = await platform.history(core.said[0].key, asked, 200)
+    assert [said.message.text for said in history.later] == list(map(str, range(100)))
 
 
 async def test_files_come_from_discord_alone(fake: FakeDiscord, core: Core) -> None:
