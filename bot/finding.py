@@ -257,8 +257,11 @@ class Finder(Protocol):
 class Passing(Protocol):
     """Where it is written down which messages are never archived."""
 
-    async def pass_over(self, key: SessionKey, position: int) -> bool:
-        """Keep that message out of the archive for good; whether this is the first time."""
+    async def pass_over(self, key: SessionKey, position: int, *, answered: bool = True) -> bool:
+        """Keep that message out of the archive for good; whether it was not `answered` before.
+
+        False: it is only met now, and may be answered when it comes again.
+        """
 
 
 class Recaller(Protocol):

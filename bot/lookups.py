@@ -1,6 +1,6 @@
 """`recall` as people type it: after a mention, or as a command. Its answer is for who asked, alone."""
 
-from bot.domain import Author, SessionKey
+from bot.domain import Author, Said, SessionKey
 from bot.errors import ThreadflyError
 from bot.finding import Page, Passing, Question, Recaller, Showing
 from bot.ports import Platform
@@ -14,12 +14,13 @@ class Lookups:
         self._recall = recall
         self._passing = passing
 
-    async def is_new(self, key: SessionKey, position: int) -> bool:
-        """Keep the message that asks out of the archive for good; whether it is met for the first time.
+    async def takes_up(self, said: Said) -> bool:
+        """Keep the message that asks out of the archive for good; whether it is to be answered now.
 
         So it is answered once, however often it is delivered. Who asks while we are killed asks again.
         """
-        return await self._passing.pass_over(key, position)
+        unanswered = await self._passing.pass_over(said.key, said.message.position, answered=said.answer)
+        return unanswered and said.answer
 
     async def text(self, by: Author, at: SessionKey, words: str) -> str:
         """The answer as Markdown."""

@@ -200,14 +200,14 @@ class Service:
     async def _look_up(self, said: Said, lookup: str) -> Receipt:
         """Answer who asked, alone; the thread goes on as if nothing had been said."""
         key, message = said.key, said.message
-        if await self._lookups.is_new(key, message.position) and said.answer:
+        if await self._lookups.takes_up(said):
             answering = self._lookups.tell(self._platforms[key.platform], message.author, key, lookup)
             self._runner.do_later(answering)
         return Receipt.KEPT
 
     async def _catch_up(self, said: Said) -> Receipt:
         """Tell who asked, alone, what was said meanwhile. What asks for it is not kept."""
-        if await self._lookups.is_new(said.key, said.message.position) and said.answer:
+        if await self._lookups.takes_up(said):
             self._runner.do_later(self._tell_news(said.message.author, said.key))
         return Receipt.KEPT
 
@@ -221,7 +221,7 @@ class Service:
 
     async def _take_out(self, said: Said, export: Export) -> Receipt:
         """Give the thread to who asked, alone. What asks for it is not kept."""
-        if await self._lookups.is_new(said.key, said.message.position) and said.answer:
+        if await self._lookups.takes_up(said):
             self._runner.do_later(self._hand(Wish(said.message.author, said.key, export)))
         return Receipt.KEPT
 
@@ -233,7 +233,7 @@ class Service:
         """Forget, and tell who asked, alone. What asks for it is not kept."""
         key, message = said.key, said.message
         told = await self._forget(command, key, message.author, message.sent_at, message.position)
-        if await self._lookups.is_new(key, message.position) and said.answer:
+        if await self._lookups.takes_up(said):
             self._runner.do_later(self._platforms[key.platform].tell(key, message.author, told))
         return Receipt.KEPT
 

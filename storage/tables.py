@@ -249,6 +249,13 @@ tombstones = sa.Table(
     sa.Column("position", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("made_at", UtcTime, nullable=False),
     sa.Column("ours", sa.Boolean, nullable=False, comment="its thread is a session; else kept for days only"),
+    sa.Column(
+        "unanswered",
+        sa.Boolean,
+        nullable=False,
+        server_default=sa.false(),
+        comment="it asked for something, and was met but not answered",
+    ),
 )
 
 feedback = sa.Table(

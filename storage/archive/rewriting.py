@@ -20,6 +20,7 @@ from storage.archive.statements import (
     insert_message,
     key_values,
     lock_key,
+    mark_unanswered,
     message_of,
     tombstone_values,
 )
@@ -172,6 +173,8 @@ def remove(c: sa.Connection, deleted: Deleted, *, again: bool = False) -> Remove
     buried = c.execute(
         BURY(c), tombstone_values(deleted.key, deleted.position, now, ours=session is not None)
     )
+    if not buried.rowcount:
+        mark_unanswered(c, deleted.key, deleted.position, was=True, now=False)
     if session is None or not (buried.rowcount or again):
         return None
     place = {"session": session.id, "place": deleted.position}

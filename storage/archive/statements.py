@@ -218,6 +218,23 @@ def tombstone_values(key: SessionKey, position: int, now: datetime, *, ours: boo
     }
 
 
+_MARK_UNANSWERED: Final = (
+    sa.update(tombstones)
+    .where(
+        *(tombstones.c[name] == sa.bindparam(f"k_{name}") for name in KEY_PARTS if name in tombstones.c),
+        tombstones.c.position == sa.bindparam("place", type_=sa.BigInteger),
+        tombstones.c.unanswered == sa.bindparam("was"),
+    )
+    .values(unanswered=sa.bindparam("now"))
+)
+
+
+def mark_unanswered(c: sa.Connection, key: SessionKey, position: int, *, was: bool, now: bool) -> bool:
+    """Change whether what stood there waits for an answer; False where that `was` not so."""
+    values = {**key_values(key), "place": position, "was": was, "now": now}
+    return bool(c.execute(_MARK_UNANSWERED, values).rowcount)
+
+
 def lock_key(c: sa.Connection, key: SessionKey) -> None:
     """Keep others from making the session of `key` (or burying what it will hold) until the commit.
 

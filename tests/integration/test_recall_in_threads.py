@@ -9,7 +9,19 @@ import pytest
 import sqlalchemy as sa
 
 from bot import words
-from bot.domain import Addressed, Author, Edited, History, Message, Order, Receipt, Role, Said, SessionKey
+from bot.domain import (
+    Addressed,
+    Author,
+    Deleted,
+    Edited,
+    History,
+    Message,
+    Order,
+    Receipt,
+    Role,
+    Said,
+    SessionKey,
+)
 from bot.errors import PlatformUnavailable
 from bot.finding import Known, Page, Place, Question, Readable, Showing
 from storage.database import Database
@@ -87,6 +99,26 @@ async def test_however_often_it_is_delivered_it_is_answered_once(world: World) -
 async def test_what_is_found_when_catching_up_is_not_answered_any_more(world: World) -> None:
     await world.say(replace(said(2, "recall tea"), answer=False))
     assert (world.wall.told, await world.archived()) == ([], [])
+
+
+@pytest.mark.parametrize("text", ["recall tea", "catch up", "export", "forget me"])
+async def test_what_catching_up_only_met_is_answered_once_when_it_is_delivered(
+    database: Database, text: str
+) -> None:
+    world, met, delivered = World(database, Wall()), replace(said(2, text), answer=False), said(2, text)
+    await world.say(said(1, "tea"), met, met)
+    assert world.wall.told == []
+    await world.say(delivered, delivered, met, delivered)
+    assert len(world.wall.told) == 1
+    assert text not in await world.archived()
+
+
+async def test_what_was_deleted_before_it_is_delivered_is_not_answered(database: Database) -> None:
+    world = World(database, Wall())
+    await world.say(said(1, "tea"), replace(said(2, "recall tea"), answer=False))
+    await world.process.service.handle(Deleted(KEY, 2))
+    await world.say(said(2, "recall tea"))
+    assert world.wall.told == []
 
 
 async def test_neither_an_edit_nor_history_brings_the_question_into_the_thread(world: World) -> None:
