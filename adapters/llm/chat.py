@@ -4,7 +4,7 @@ import asyncio
 import base64
 import codecs
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from itertools import groupby, takewhile
@@ -21,6 +21,7 @@ from bot.domain import Called, Delta, Finished, Picture, Prompt, PromptMessage, 
 from .calling import Calls, exchanged, is_lasting, offered, refuses_tools, retold
 from .failures import Cause, Failed
 from .models import ModelSettings
+from .templates import ordered, refused_order
 from .transport import MergingTransport
 from .vendor import refused_parameter, translated
 
@@ -82,7 +83,8 @@ class Chat:
 
         Parameters that the server turns out not to know are left out from then on (Ollama and older
         vLLM refuse `stream_options`, Mistral `max_completion_tokens`, reasoning models `temperature`), and
-        so are tools, which the model or its server may not have.
+        so are tools, which the model or its server may not have. Messages are put into the order that the
+        model's template demands.
         """
         dropped, only_now = self._dropped, frozenset[str]()
         while True:
@@ -90,12 +92,12 @@ class Chat:
             tools = () if TOOLS in dropped | only_now or not self._settings.tools else prompt.tools
             with translated():
                 try:
-                    async with aclosing(self._ask(prompt, tools, parameters)) as chunks:
+                    async with aclosing(self._ask(prompt, tools, parameters, dropped)) as chunks:
                         async for chunk in chunks:
                             self._dropped = dropped
                             yield chunk
                 except openai.APIStatusError as error:
-                    name = refused_parameter(error, set(parameters))
+                    name = refused_order(error, dropped) or refused_parameter(error, set(parameters))
                     if name is not None:
                         dropped |= {name}
                     elif not tools or not refuses_tools(error):
@@ -118,10 +120,10 @@ class Chat:
         return {name: value for name, value in wanted.items() if value is not None and name not in dropped}
 
     async def _ask(
-        self, prompt: Prompt, tools: Sequence[Tool], parameters: dict[str, Any]
+        self, prompt: Prompt, tools: Sequence[Tool], parameters: dict[str, Any], refused: Collection[str]
     ) -> AsyncGenerator[Delta | Called | Finished, None]:
         begun, calls = time.monotonic(), Calls()
-        messages = list(_messages(prompt, sees=self._settings.sees, tools=bool(tools)))
+        messages = ordered(_messages(prompt, sees=self._settings.sees, tools=bool(tools)), refused)
         join = codecs.getincrementaldecoder("utf-16-le")("replace").decode
         usage = Usage(model=self._settings.name)
         async with aclosing(self._chunks(messages, tools, parameters)) as chunks:

@@ -101,6 +101,10 @@ class Script:
     """`error.message`; by default what OpenAI says with this status."""
     refuses: list[str] = field(default_factory=list)
     """Answer 400 to a request that has one of these parameters, naming it, as older servers do."""
+    template: str = ""
+    """The chat template of the model, whose complaints are answered as vLLM does. `mistral`: people and the
+    model take turns, people first; `gemma`: that too, and no message of the system; `oldest`: such a message
+    is out of turn."""
 
 
 @dataclass(frozen=True)
@@ -243,6 +247,9 @@ class FakeOpenAI:
             return _refusal(400, complaint)
         if self.models is not None and body["model"] not in self.models:
             return _refusal(404, f"The model `{body['model']}` does not exist.")
+        if complaint := _template_error(body["messages"], script.template):
+            told = {"object": "error", "message": complaint, "type": "BadRequestError", "code": 400}
+            return web.json_response(told, status=400)
         for name in script.refuses:
             if name in body:
                 return _refusal(400, f"Unrecognized request argument supplied: {name}", param=name)
@@ -364,6 +371,21 @@ def _malformed(body: Any) -> str:
         return "The 'stream_options' parameter is only allowed when 'stream' is enabled."
     complaints = (*map(_malformed_message, messages), *map(_malformed_tool, body.get("tools") or ()))
     return next(filter(None, complaints), "") or _unanswered(messages)
+
+
+def _template_error(messages: list[dict[str, Any]], template: str) -> str:
+    """What a chat template raises; "" where it takes the messages."""
+    if not template:
+        return ""
+    roles = [said["role"] for said in messages if said["role"] != "tool" and not said.get("tool_calls")]
+    if roles[0] == "system":
+        if template == "gemma":
+            return "System role not supported"
+        roles = roles if template == "oldest" else roles[1:]
+    expected = ["user", "assistant"] * len(roles)
+    if roles != expected[: len(roles)]:
+        return "Conversation roles must alternate user/assistant/user/assistant/..."
+    return ""
 
 
 def _malformed_tool(tool: Any) -> str:

@@ -19,6 +19,7 @@ from adapters.llm.chat import UNSEEN
 from adapters.llm.loggers import VENDORS, quiet_loggers
 from adapters.llm.models import ModelSettings
 from adapters.llm.roster import Patience, Roster
+from adapters.llm.templates import CUT
 from bot.domain import Chunk, Delta, Finished, Picture, Prompt, PromptMessage, Restart, Role
 from bot.errors import ModelError, ModelRefusedKey, ModelRefusedRequest, ModelUnavailable
 from tests.fakes.openai import FakeOpenAI, Script
@@ -184,6 +185,47 @@ async def test_a_parameter_that_the_server_does_not_know_is_left_out_from_then_o
     await roster.close()
     assert [refused in request.body for request in server.requests] == [True, False, False]
     assert left is None or server.requests[-1].body[left] == 50
+
+
+TALK = (
+    PromptMessage(Role.SYSTEM, "Be kind."),
+    PromptMessage(Role.ASSISTANT, "Blue."),
+    PromptMessage(Role.USER, "Ann: why?"),
+    PromptMessage(Role.USER, "Joe: yes, why?", (Picture("image/png", b"\x89PNG"),)),
+    PromptMessage(Role.ASSISTANT, "It is calm."),
+    PromptMessage(Role.ASSISTANT, "And kind."),
+    PromptMessage(Role.USER, "Ann: thanks"),
+    PromptMessage(Role.USER, "Joe: and now?"),
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "tries", "head"),
+    [
+        ("", 1, [("system", "Be kind."), ("assistant", "Blue."), ("user", "Ann: why?")]),
+        ("mistral", 2, [("system", "Be kind."), ("user", CUT), ("assistant", "Blue.")]),
+        ("gemma", 2, [("user", "Be kind."), ("assistant", "Blue.")]),
+        ("oldest", 3, [("user", "Be kind."), ("assistant", "Blue.")]),
+    ],
+)
+async def test_people_and_model_take_turns_where_the_template_demands_it(
+    server: FakeOpenAI, template: str, tries: int, head: list[tuple[str, str]]
+) -> None:
+    server.always = Script(template=template)
+    roster = Roster([settings(server, sees=True)], "small")
+    for _ in range(2):
+        assert isinstance((await ask(roster, Prompt(TALK, shown=7, left_out=0, first=1)))[-1], Finished)
+    await roster.close()
+    assert len(server.requests) == tries + 1  # it is known the second time
+    sent = [(said["role"], said["content"]) for said in server.requests[-1].messages]
+    assert sent[: len(head)] == head
+    assert [content for _, content in sent][-1].endswith("Joe: and now?")
+    if template:
+        assert [part["type"] for part in sent[len(head)][1]] == ["text", "text", "image_url"]
+        assert sent[-2:] == [
+            ("assistant", "It is calm.\n\nAnd kind."),
+            ("user", "Ann: thanks\n\nJoe: and now?"),
+        ]
 
 
 # What comes back
