@@ -1,8 +1,8 @@
 """A turn on Discord, from the mention to the whole answer, beside a bare discord.py client.
 
 Ours records, answers from the thread's window with a model that answers at once, and archives; on
-SQLite and the embedded Redis. The bare one sends a fixed reply to each mention. Both run in this
-process, by turns, over the same fake Discord, which is a process of its own and has no rate limits.
+SQLite and the embedded Redis. The bare one (`bare.py`) sends a fixed reply to each mention. Both run by
+turns over the same fake Discord; each of the three is a process of its own. There are no rate limits.
 
 Two kinds of turns are told apart. The mentions that both clients are measured by are said in threads
 that are there: one call to Discord for each. `opening` is a mention in a channel: ours opens a thread
@@ -12,19 +12,17 @@ Ours is measured once it has caught up, which it does two seconds after it conne
 that were spoken in until then would be read again while their turns are counted.
 """
 
-import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import discord
-
-from adapters.discord import addresses
 from adapters.discord.platform import DiscordPlatform
+from benchmarks.bare import bare
 from benchmarks.crowd import Remote, crowd
 from benchmarks.measuring import Size
-from benchmarks.stage import ANSWER, wire, work
+from benchmarks.stage import wire, work
+from bot import process
 from storage.archive.watermarks import SqlWatermarks
 from tests.fakes.discord import TOKEN
 
@@ -36,65 +34,46 @@ Rates = dict[str, float]
 
 async def measure(size: Size) -> dict[str, float]:
     """Turns a second, one at a time and 64 at once; `share` is ours of the bare client's."""
-    clients = {"bare": _bare, "ours": _ours}
-    found: dict[str, list[Rates]] = {name: [] for name in clients}
+    found: dict[str, list[Rates]] = {"bare": [], "ours": []}
     async with crowd() as people:
         for _ in range(size.pick(1, 3, 5)):
-            for name, client in clients.items():
-                async with client(people):
-                    await people.call("ready")
-                    found[name].append(await _rates(people, size, opens=name == "ours"))
+            async with bare("discord", people.api_url) as floor:
+                await people.call("ready")
+                found["bare"].append(await _rates(people, size, floor.cpu_s, opens=False))
+            async with _ours(people):
+                await people.call("ready")
+                process.settle()
+                found["ours"].append(await _rates(people, size, time.process_time, opens=True))
         assert await people.call("violations") == []
-    bare, ours = (_medians(found[name]) for name in clients)
+    theirs, ours = _medians(found["bare"]), _medians(found["ours"])
     results = {
         key.replace("_per_s", f"_{name}_per_s").replace("_ms", f"_{name}_ms"): number
-        for name, rates in (("bare", bare), ("ours", ours))
+        for name, rates in (("bare", theirs), ("ours", ours))
         for key, number in rates.items()
     }
     for key in ("sequential", "at_once"):
-        floor = bare[f"{key}_per_s"]
+        floor = theirs[f"{key}_per_s"]
         results[f"share_{key}"] = ours[f"{key}_per_s"] / floor
         results[f"share_{key}_opening"] = ours[f"{key}_opening_per_s"] / floor
     return results
 
 
-async def _rates(people: Remote, size: Size, *, opens: bool) -> Rates:
+async def _rates(people: Remote, size: Size, cpu_s: Callable[[], float], *, opens: bool) -> Rates:
     each, alone = size.pick(2, 10, 30), size.pick(5, 60, 200)
     rates: Rates = {}
     for suffix, anew in (("", False), ("_opening", True)) if opens else (("", False),):
         await people.call("ask", at_once=AT_ONCE, each=2, anew=anew)
         seconds = await people.call("ask", at_once=1, each=alone, anew=anew)
         rates[f"sequential{suffix}_per_s"] = alone / seconds
-        cpu = time.process_time()
+        cpu = cpu_s()
         together = await people.call("ask", at_once=AT_ONCE, each=each, anew=anew)
-        rates[f"cpu{suffix}_ms"] = (time.process_time() - cpu) / (AT_ONCE * each) * 1000
+        rates[f"cpu{suffix}_ms"] = (cpu_s() - cpu) / (AT_ONCE * each) * 1000
         rates[f"at_once{suffix}_per_s"] = AT_ONCE * each / together
     return rates
 
 
 def _medians(rounds: list[Rates]) -> Rates:
     return {key: statistics.median(rates[key] for rates in rounds) for key in rounds[0]}
-
-
-@asynccontextmanager
-async def _bare(people: Remote) -> AsyncIterator[None]:
-    addresses.use_api(people.api_url)
-    addresses.use_gateway(people.api_url.replace("http", "ws").replace("/api/v10", "/gateway/"))
-    intents = discord.Intents(guilds=True, messages=True, message_content=True)
-    client = discord.Client(intents=intents, max_messages=None)
-
-    async def on_message(message: discord.Message) -> None:
-        assert client.user is not None
-        if client.user in message.mentions and not message.author.bot:
-            await message.channel.send(ANSWER)
-
-    client.event(on_message)
-    running = asyncio.create_task(client.start(TOKEN))
-    try:
-        yield
-    finally:
-        await client.close()
-        await running
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """Finds the benchmarks, and runs each in a process of its own."""
 
-import asyncio
 import importlib
 import multiprocessing
 import pkgutil
@@ -12,6 +11,7 @@ from typing import Any, cast
 import benchmarks
 from benchmarks.measuring import Benchmark, Size
 from benchmarks.table import Result
+from bot import process
 
 FIRST = ("startup", "memory", "window_read", "turn")
 """The rest follows by name."""
@@ -40,8 +40,8 @@ def run(name: str, size: Size) -> Result:
     """Run one in a new process, so that none inherits another's heap, threads or open files."""
     began = time.monotonic()
     try:
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
-            shown, numbers = process.submit(_measure, name, size).result()
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as anew:
+            shown, numbers = anew.submit(_measure, name, size).result()
     except Exception as error:  # noqa: BLE001 - the others still run
         traceback.print_exception(error)
         return failed(name, f"{type(error).__name__}: {error}", time.monotonic() - began)
@@ -50,7 +50,7 @@ def run(name: str, size: Size) -> Result:
 
 def _measure(name: str, size: Size) -> tuple[tuple[str, ...], dict[str, float]]:
     benchmark = cast(Benchmark, _module(name))
-    return benchmark.SHOWN, asyncio.run(benchmark.measure(size))
+    return benchmark.SHOWN, process.run(benchmark.measure(size))
 
 
 def failed(name: str, why: str, seconds: float = 0.0) -> Result:

@@ -1,15 +1,16 @@
 """What a turn costs on Slack, from a mention to its reply, beside a bare Bolt app that posts one fixed reply.
 
-Both talk to a fake Slack of their own (a process each) through Socket Mode and the real slack-sdk, with
-one shared aiohttp session; the bot archives on SQLite, the model answers at once. A mention comes as two
-events, and each post comes back as one, as on Slack. Measured by turns at the fake Slack.
+Both are processes of their own (`bare.py`) and talk to a fake Slack of their own through Socket Mode and
+the real slack-sdk, with one shared aiohttp session; the bot archives on SQLite, the model answers at once.
+A mention comes as two events, and each post comes back as one, as on Slack. Measured by turns at the fake
+Slack.
 """
 
 import asyncio
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ from typing import Any
 import aiohttp
 
 from adapters.slack import events
-from adapters.slack.client import new_session, new_web_client
 from adapters.slack.events import Me
 from adapters.slack.platform import SlackPlatform
+from benchmarks.bare import bare
 from benchmarks.measuring import Size
-from benchmarks.stage import ANSWER, wire, work
+from benchmarks.stage import wire, work
+from bot import process
 from bot.domain import Answer, Said
 from storage.archive.watermarks import SqlWatermarks
 from tests.fakes.slack.core import Log, turn_of
@@ -63,12 +65,12 @@ class Slack:
             while (await self.control("state"))["connections"] < number:  # noqa: ASYNC110  # another process
                 await asyncio.sleep(0.02)
 
-    async def turns(self, at_once: int, each: int) -> "Cost":
-        """So many threads at once, each with so many turns one after the other."""
-        cpu = time.process_time()
+    async def turns(self, at_once: int, each: int, cpu_s: Callable[[], float]) -> "Cost":
+        """So many threads at once, each with so many turns; `cpu_s` is the clock of who answers."""
+        cpu = cpu_s()
         seconds = (await self.control("turns", at_once=at_once, each=each))["seconds"]
         number = at_once * each
-        return Cost(number / seconds, (time.process_time() - cpu) / number * 1000)
+        return Cost(number / seconds, (cpu_s() - cpu) / number * 1000)
 
 
 class Cost:
@@ -96,30 +98,6 @@ async def fake_slack(session: aiohttp.ClientSession) -> AsyncIterator[Slack]:
 
 
 @asynccontextmanager
-async def bare_app(slack: Slack) -> AsyncIterator[None]:
-    """The floor: Bolt as its documentation has it, with a session that is shared."""
-    from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
-    from slack_bolt.async_app import AsyncApp
-
-    async with new_session() as session:
-        app = AsyncApp(client=new_web_client(session, slack.api_url, BOT_TOKEN))
-
-        async def answer(event: Mapping[str, Any], client: Any) -> None:
-            await client.chat_postMessage(channel=event["channel"], thread_ts=event["ts"], text=ANSWER)
-
-        async def nothing() -> None:
-            """Messages that are not mentions."""
-
-        app.event("app_mention")(answer)
-        app.event("message")(nothing)
-        handler = AsyncSocketModeHandler(app, APP_TOKEN)
-        await handler.connect_async()
-        await slack.connected(1)
-        yield
-        await handler.close_async()
-
-
-@asynccontextmanager
 async def threadfly(slack: Slack) -> AsyncIterator[SlackPlatform]:
     """The bot with SQLite, the embedded Redis and a model that answers at once."""
     async with AsyncExitStack() as stack:
@@ -142,10 +120,13 @@ async def measure(size: Size) -> dict[str, float]:
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
         ours, theirs = [await stack.enter_async_context(fake_slack(session)) for _ in range(2)]
-        await stack.enter_async_context(bare_app(theirs))
+        floor = await stack.enter_async_context(bare("slack", theirs.api_url))
+        await theirs.connected(1)
         platform = await stack.enter_async_context(threadfly(ours))
-        alone = await _by_turns(theirs, ours, 1, size.pick(10, 50, 200), size.pick(1, 4, 6))
-        together = await _by_turns(theirs, ours, AT_ONCE, size.pick(2, 10, 20), size.pick(1, 4, 6))
+        process.settle()
+        clocks = {theirs: floor.cpu_s, ours: time.process_time}
+        alone = await _by_turns(clocks, 1, size.pick(10, 50, 200), size.pick(1, 4, 6))
+        together = await _by_turns(clocks, AT_ONCE, size.pick(2, 10, 20), size.pick(1, 4, 6))
         first = [await _first_text_ms(ours, platform) for _ in range(size.pick(3, 30, 100))]
     results = {
         "floor_turns_per_s_1": alone[0].rate,
@@ -161,14 +142,16 @@ async def measure(size: Size) -> dict[str, float]:
     return results | {"first_text_p95_ms": sorted(first)[int(len(first) * 0.95)]}
 
 
-async def _by_turns(theirs: Slack, ours: Slack, at_once: int, each: int, rounds: int) -> tuple[Cost, Cost]:
-    for slack in (theirs, ours):
-        await slack.turns(at_once, 2)
-    costs: tuple[list[Cost], list[Cost]] = ([], [])
+async def _by_turns(
+    clocks: Mapping[Slack, Callable[[], float]], at_once: int, each: int, rounds: int
+) -> list["Cost"]:
+    for slack, cpu_s in clocks.items():
+        await slack.turns(at_once, 2, cpu_s)
+    costs: dict[Slack, list[Cost]] = {slack: [] for slack in clocks}
     for _ in range(rounds):
-        for slack, kept in zip((theirs, ours), costs, strict=True):
-            kept.append(await slack.turns(at_once, each))
-    return _median(costs[0]), _median(costs[1])
+        for slack, cpu_s in clocks.items():
+            costs[slack].append(await slack.turns(at_once, each, cpu_s))
+    return [_median(kept) for kept in costs.values()]
 
 
 def _median(costs: list[Cost]) -> Cost:

@@ -73,14 +73,18 @@ def _settings(context: typer.Context) -> "Settings":
 @app.command()
 def run(context: typer.Context) -> None:
     """Run the bot until it is told to stop."""
-    asyncio.run(_run(_settings(context)))
+    from bot import process
+
+    process.run(_run(_settings(context)))
 
 
 async def _run(settings: "Settings") -> None:
     from bot.bootstrap import open_bot
+    from bot.process import settle
 
     stop = _stop_signal()
     async with open_bot(settings) as bot:
+        settle()
         typer.echo(bot.greeting)
         sys.stdout.flush()
         await bot.run_until(stop)
