@@ -9,7 +9,7 @@ from adapters import words
 from adapters.layout import Sheet
 from adapters.posts import Fixed, Posts, Showing, Throttled
 from bot.domain import Part
-from bot.errors import PlatformForbidden, PostGone
+from bot.errors import LeaseLost, PlatformForbidden, PostGone
 from bot.ports import Journal
 
 T = TypeVar("T")
@@ -170,15 +170,29 @@ class Written:
         A platform may hold a call back for longer than a lease; what lands after another owner has
         finished would undo the other's work.
         """
-        task = asyncio.ensure_future(call)
+        loop, journal = asyncio.get_running_loop(), self._journal
+        watch: asyncio.TimerHandle | None = None
+
+        def look() -> None:
+            nonlocal watch
+            if left_s := journal.left_s():
+                watch = loop.call_later(left_s, look)
+            else:
+                lost.reschedule(loop.time())
+
         try:
-            while not task.done():
-                self._journal.check()
-                await asyncio.wait({task}, timeout=self._journal.left_s())
-            return task.result()
+            journal.check()
+            async with asyncio.timeout(None) as lost:
+                look()
+                return await call
+        except TimeoutError:
+            if lost.expired():
+                raise LeaseLost("The lease ran out while a call was under way.") from None
+            raise
         finally:
-            if task.cancel():
-                await asyncio.wait({task})
+            call.close()
+            if watch is not None:
+                watch.cancel()
 
     def _positions(self) -> set[int]:
         return {post.position for post in self._by_number.values() if post.position is not None}

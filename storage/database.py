@@ -22,6 +22,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from bot.errors import ArchiveCorrupt, ArchiveUnavailable, StoreError
 from storage.address import Address, address_of
+from storage.prepared import run_raw
 
 log = logging.getLogger(__name__)
 
@@ -298,7 +299,8 @@ def sqlite_engine(path: Path) -> sa.Engine:
 
     @sa.event.listens_for(engine, "begin")
     def _begin(c: sa.Connection) -> None:
-        c.exec_driver_sql("BEGIN IMMEDIATE" if c.get_execution_options().get("writes") else "BEGIN")
+        begin = "BEGIN IMMEDIATE" if c.get_execution_options().get("writes") else "BEGIN"
+        run_raw(c, begin, (), lambda _: None)
 
     return engine
 

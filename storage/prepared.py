@@ -7,6 +7,7 @@ seven times as long as SQLite takes for the statement itself, and holds the inte
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -23,26 +24,12 @@ _named: Any = namedtuple
 """Columns are known at run time only."""
 
 
-class _Bind(NamedTuple):
-    """Where one parameter comes from: from what is given by name, or from the statement itself."""
-
-    name: str
-    """Empty where it is the statement's own."""
-    own: Any
-    convert: Convert | None
-
-    def take(self, values: Mapping[str, Any]) -> Any:
-        if not self.name:
-            return self.own
-        value = values[self.name]
-        return value if self.convert is None else self.convert(value)
-
-
 class _Compiled(NamedTuple):
     """A statement as one database takes it."""
 
     sql: str
-    binds: tuple[_Bind, ...]
+    take: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    """Makes its parameters, in their order, of values by name."""
     make: Callable[[Iterable[Any]], Any]
     """Makes a row with the columns as attributes."""
     converted: tuple[tuple[int, Convert], ...]
@@ -64,7 +51,7 @@ class Prepared:
     def all(self, c: sa.Connection, values: Mapping[str, Any]) -> list[Any]:
         """The rows."""
         compiled = self._for(c, values)
-        rows = _run(c, compiled, values, _fetched)
+        rows = run_raw(c, compiled.sql, compiled.take(values), _fetched)
         if not compiled.converted:
             return [compiled.make(row) for row in rows]
         return [compiled.make(_converted(row, compiled.converted)) for row in rows]
@@ -81,7 +68,8 @@ class Prepared:
 
     def run(self, c: sa.Connection, values: Mapping[str, Any]) -> int:
         """Run a statement that brings no rows back; how many it changed."""
-        count: int = _run(c, self._for(c, values), values, _count)
+        compiled = self._for(c, values)
+        count: int = run_raw(c, compiled.sql, compiled.take(values), _count)
         return count
 
     def _for(self, c: sa.Connection, values: Mapping[str, Any]) -> _Compiled:
@@ -105,19 +93,17 @@ def _count(cursor: Any) -> Any:
     return cursor.rowcount
 
 
-def _run(
-    c: sa.Connection, compiled: _Compiled, values: Mapping[str, Any], outcome: Callable[[Any], Any]
-) -> Any:
-    given = tuple([bind.take(values) for bind in compiled.binds])
+def run_raw(c: sa.Connection, sql: str, given: tuple[Any, ...], outcome: Callable[[Any], Any]) -> Any:
+    """Let the driver execute `sql`; what `outcome` makes of its cursor. Errors are SQLAlchemy's."""
     cursor: Any = None
     try:
         cursor = c.connection.cursor()
-        cursor.execute(compiled.sql, given)
+        cursor.execute(sql, given)
         found = outcome(cursor)
         cursor.close()
     except BaseException as error:  # noqa: BLE001 - raised again, as SQLAlchemy's own
         # Wraps the driver's errors and gives up a connection that is broken. Values are people's words.
-        c._handle_dbapi_exception(error, compiled.sql, None, cursor, None)
+        c._handle_dbapi_exception(error, sql, None, cursor, None)
     return found
 
 
@@ -135,15 +121,27 @@ def _compile(statement: Any, dialect: sa.Dialect, names: list[str]) -> _Compiled
     processors = [each.type._cached_result_processor(dialect, DOUBLE) for each in columns]
     return _Compiled(
         sql=compiled.string,
-        binds=tuple(_bind(compiled, name, names) for name in compiled.positiontup or ()),
+        take=_taker(compiled, names),
         make=partial(tuple.__new__, row),  # what its `_make` does, without Python in between
         converted=tuple((place, convert) for place, convert in enumerate(processors) if convert),
     )
 
 
-def _bind(compiled: Any, name: str, names: list[str]) -> _Bind:
-    convert = compiled._bind_processors.get(name)
-    own = compiled.params[name]
-    if name in names:
-        return _Bind(name, None, convert)
-    return _Bind("", own if convert is None else convert(own), None)
+def _taker(compiled: Any, names: list[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """Makes a statement's parameters of values by name, and of those that are the statement's own."""
+    order, processors = tuple(compiled.positiontup or ()), compiled._bind_processors
+
+    def convert(name: str, value: Any) -> Any:
+        return processors[name](value) if name in processors else value
+
+    own = {name: convert(name, compiled.params[name]) for name in order if name not in names}
+    converted = [
+        (at, processors[name]) for at, name in enumerate(order) if name in processors and name in names
+    ]
+    pick = itemgetter(*order) if len(order) > 1 else lambda values: tuple(values[name] for name in order)
+
+    def take(values: Mapping[str, Any]) -> tuple[Any, ...]:
+        picked: tuple[Any, ...] = pick({**values, **own} if own else values)
+        return tuple(_converted(picked, converted)) if converted else picked
+
+    return take

@@ -54,6 +54,11 @@ class Me:
         return message.get("user") == self.user or (bool(self.bot) and message.get("bot_id") == self.bot)
 
 
+def is_ours(event: Json, me: Me) -> bool:
+    """Whether it tells of a new post of our own, as every answer of ours comes back: nobody's business."""
+    return event.get("subtype") in ORDINARY and me.wrote(event)
+
+
 def unknown_names(event: Json) -> frozenset[str]:
     """Ids of people and channels whose names `parse` needs."""
     message: Json = event.get("message") or event

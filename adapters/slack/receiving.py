@@ -218,6 +218,8 @@ class Receiver(AsyncMiddleware):
             self.later(self._welcome.take(event, installation))
             return
         me = installation.me
+        if events.is_ours(event, me):
+            return
         ids = events.unknown_names(event)
         names = await self.names(installation, ids) if not me.wrote(event.get("message") or event) else {}
         parsed = events.parse(event, me, names)

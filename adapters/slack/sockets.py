@@ -6,7 +6,6 @@ keeper. What it carries, and whether it comes again, is handed on as it came.
 """
 
 import asyncio
-import json
 import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -14,8 +13,10 @@ from contextlib import suppress
 from typing import Any
 
 import aiohttp
+import orjson
 from slack_bolt.response import BoltResponse
 
+from adapters.jsons import loads
 from adapters.posts import Throttled
 from bot.errors import PlatformError, PlatformForbidden
 
@@ -132,7 +133,7 @@ class Sockets:
     def _take(self, socket: aiohttp.ClientWebSocketResponse, data: str) -> bool:
         """Begin to answer one frame. True: Slack wants this connection replaced."""
         try:
-            envelope = json.loads(data)
+            envelope = loads(data)
         except ValueError:
             return False
         if not isinstance(envelope, dict):
@@ -150,9 +151,9 @@ class Sockets:
             return
         acknowledgement: dict[str, Any] = {"envelope_id": envelope["envelope_id"]}
         if response.body:
-            acknowledgement["payload"] = json.loads(response.body)
+            acknowledgement["payload"] = loads(response.body)
         with suppress(ConnectionError, aiohttp.ClientError):
-            await socket.send_str(json.dumps(acknowledgement))
+            await socket.send_frame(orjson.dumps(acknowledgement), aiohttp.WSMsgType.TEXT)
 
     async def quiet(self) -> None:
         """Take in nothing more. What is being answered is acknowledged first; then the connections close."""

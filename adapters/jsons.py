@@ -1,0 +1,17 @@
+"""JSON as platforms send it."""
+
+import json
+from typing import Any
+
+import orjson
+
+
+def loads(text: str | bytes) -> Any:
+    """What `text` says. Raises `ValueError` for what is no JSON.
+
+    What orjson refuses and others take (half of a surrogate pair, NaN) is read as Python reads it.
+    """
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        return json.loads(text)
