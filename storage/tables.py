@@ -48,6 +48,11 @@ def _written_utc(value: datetime | None) -> str | None:
     )
 
 
+RUNNING = sa.literal_column("'running'", sa.String)
+QUEUED = sa.literal_column("'queued'", sa.String)
+"""States as they stand in the conditions of indexes: SQLite takes such an index for no parameter."""
+
+
 class clock(FunctionElement[float]):  # noqa: N801 - reads as the SQL function that it is
     """Now, by the database's own clock: seconds since 1970. Leases are judged by it alone."""
 
@@ -123,7 +128,7 @@ sessions = sa.Table(
         "ix_sessions_closed",
         "platform",
         "workspace",
-        sqlite_where=sa.text("closed"),
+        sqlite_where=sa.text("closed = 1"),
         postgresql_where=sa.text("closed"),
     ),
     sqlite_autoincrement=True,  # no id is given out twice: hot windows are kept by it
@@ -215,12 +220,19 @@ turns = sa.Table(
         sqlite_where=sa.text("state = 'running'"),
         postgresql_where=sa.text("state = 'running'"),
     ),
+    sa.Index(
+        "ix_turns_queued",
+        "session_id",
+        "asked_position",
+        sqlite_where=sa.text("state = 'queued'"),
+        postgresql_where=sa.text("state = 'queued'"),
+    ),
     sa.Index("ix_turns_into_id", "into_id"),
     sa.Index(
         "ix_turns_forgotten",
         "session_id",
         "reply_position",
-        sqlite_where=sa.text("forgotten"),
+        sqlite_where=sa.text("forgotten = 1"),
         postgresql_where=sa.text("forgotten"),
     ),
     sqlite_autoincrement=True,  # no id is given out twice: hot windows are kept by it

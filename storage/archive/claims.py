@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from bot.domain import Author, Part, ThreadSettings, Turn
 from storage.archive.statements import OnConflict, key_of, settings_of
 from storage.prepared import prepared
-from storage.tables import clock, messages, parts, sessions, turns
+from storage.tables import QUEUED, clock, messages, parts, sessions, turns
 
 
 class Claimant(NamedTuple):
@@ -35,7 +35,7 @@ _INSERT_TURN: Final = OnConflict(
             state=sa.bindparam("state"),
             owner=sa.bindparam("owner"),
             lease_until=_lease,
-            epoch=1,
+            epoch=sa.bindparam("epoch"),
             cut=sa.bindparam("cut"),
             stop_asked=False,
             command=sa.bindparam("command"),
@@ -70,16 +70,28 @@ _CLAIM: Final = prepared(
 
 _INTEND_FIRST: Final = OnConflict(lambda insert: insert(parts).on_conflict_do_nothing()).prepared()
 
+NEVER_RAN: Final = 0
+"""The epoch of a turn that was queued and not claimed since: nobody has begun to answer it."""
+
 _QUEUED: Final = prepared(
-    sa.select(turns)
-    .where(turns.c.session_id == sa.bindparam("session"), turns.c.state == "queued")
+    sa.select(
+        turns.c.id,
+        turns.c.asked_position,
+        turns.c.asker_id,
+        turns.c.asker_name,
+        turns.c.state,
+        turns.c.epoch,
+        turns.c.cut,
+        turns.c.command,
+    )
+    .where(turns.c.session_id == sa.bindparam("session"), turns.c.state == QUEUED)
     .order_by(turns.c.asked_position)
 )
 _MERGE: Final = (
     sa.update(turns)
     .where(
         turns.c.session_id == sa.bindparam("session"),
-        turns.c.state == "queued",
+        turns.c.state == QUEUED,
         turns.c.id != sa.bindparam("turn"),
     )
     .values(state="merged", into_id=sa.bindparam("turn"))
@@ -135,6 +147,7 @@ def take_up(c: sa.Connection, session: Any, ask: Ask, state: str, claimant: Clai
             "state": state,
             "owner": claimant.owner,
             "lease_s": claimant.lease_s,
+            "epoch": NEVER_RAN if state == "queued" else 1,
             "cut": cut,
             "command": ask.command,
             "now": ask.at,
@@ -175,17 +188,21 @@ def claim_waiting(c: sa.Connection, session: Any, version: int, claimant: Claima
     if len(waiting) > 1:
         c.execute(_MERGE, {"session": session.id, "turn": newest.id})
         c.execute(_MERGE_MERGED, {"turn": newest.id})
-    return claim(c, session, newest, version, claimant)
+    return claim(c, session, newest, version, claimant, alone=len(waiting) == 1)
 
 
-def claim(c: sa.Connection, session: Any, row: Any, version: int, claimant: Claimant) -> Turn:
+def claim(
+    c: sa.Connection, session: Any, row: Any, version: int, claimant: Claimant, *, alone: bool = False
+) -> Turn:
     """Make the turn `row` run for `claimant`, under a new epoch.
 
     A turn that ran before keeps its cut: whoever goes on with a reply answers the same messages.
+    `alone`: nothing was merged into it just now.
     """
-    questions = [tuple(question) for question in _ASKED.all(c, {"turn": row.id})]
+    new = row.epoch == NEVER_RAN
+    questions = [(row.asked_position, row.command)] if new and alone else _questions(c, row.id)
     asked = tuple(position for position, _ in questions)
-    begun = tuple(Part(p.number, p.position, p.end) for p in _PARTS.all(c, {"turn": row.id}))
+    begun = () if new else tuple(Part(p.number, p.position, p.end) for p in _PARTS.all(c, {"turn": row.id}))
     cut = row.cut if begun else max(asked[-1], session.last_reply)
     claimed = _CLAIM.one(
         c, {"turn": row.id, "new_owner": claimant.owner, "lease_s": claimant.lease_s, "new_cut": cut}
@@ -212,6 +229,10 @@ def claim(c: sa.Connection, session: Any, row: Any, version: int, claimant: Clai
         taken_over=bool(begun),
         settings=settings_of(session),
     )
+
+
+def _questions(c: sa.Connection, turn: int) -> list[tuple[int, str]]:
+    return [tuple(question) for question in _ASKED.all(c, {"turn": turn})]
 
 
 def stop_unasked(c: sa.Connection, session: Any, deleted: int) -> int | None:
@@ -241,7 +262,7 @@ def _intend_first(c: sa.Connection, session_id: int, turn: int) -> None:
 
 _DROP_WAITING: Final = (
     sa.update(turns)
-    .where(turns.c.session_id == sa.bindparam("session"), turns.c.state == "queued")
+    .where(turns.c.session_id == sa.bindparam("session"), turns.c.state == QUEUED)
     .values(state="dropped", finished_at=sa.bindparam("now"))
 )
 _ASK_TO_STOP: Final = sa.update(turns).where(turns.c.id == sa.bindparam("turn")).values(stop_asked=True)

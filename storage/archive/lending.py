@@ -18,7 +18,7 @@ from storage.tables import messages, parts, sessions
 AT_ONCE = 100
 """Messages that go in one transaction: no index has them."""
 LOOKED_AT = 200
-"""Sessions of one read."""
+"""Messages of one read: it tells their sessions."""
 
 _KEEP: Final = (
     sa.update(messages)
@@ -29,13 +29,14 @@ _KEEP: Final = (
     )
     .values(lent_until=None)
 )
+_at_rest = sa.exists().where(sessions.c.id == messages.c.session_id, sessions.c.running_turn.is_(None))
 _DUE: Final = (
     sa.select(messages.c.session_id)
-    .join(sessions, sessions.c.id == messages.c.session_id)
-    .where(messages.c.lent_until <= sa.bindparam("now"), sessions.c.running_turn.is_(None))
-    .distinct()
+    .where(messages.c.lent_until <= sa.bindparam("now"), _at_rest)
+    .order_by(messages.c.lent_until)
     .limit(LOOKED_AT)
 )
+"""Not a join with `distinct`, for which SQLite walks through all messages in the order of their sessions."""
 _SOME: Final = (
     sa.select(messages.c.id, messages.c.position)
     .where(messages.c.session_id == sa.bindparam("session"), messages.c.lent_until <= sa.bindparam("now"))
@@ -77,7 +78,9 @@ class Lending:
 
     async def due(self, now: datetime) -> Sequence[int]:
         """Some sessions with something to be given back; not those where a turn runs, which may need it."""
-        return await self._database.read(lambda c: c.execute(_DUE, {"now": now}).scalars().all())
+        return await self._database.read(
+            lambda c: list(dict.fromkeys(c.execute(_DUE, {"now": now}).scalars()))
+        )
 
     async def give_back(self, session_id: int, now: datetime) -> int:
         """Take some of what is due out of a session; how many messages, 0 when none is left."""

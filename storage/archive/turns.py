@@ -24,7 +24,7 @@ from storage.archive.statements import (
 from storage.database import Database
 from storage.prepared import prepared
 from storage.search.index import Findable
-from storage.tables import clock, feedback, messages, parts, sessions, turns
+from storage.tables import RUNNING, clock, feedback, messages, parts, sessions, turns
 
 OVERDUE_AT_ONCE = 20
 """Most turns that one sweep takes over; the next sweep takes the rest."""
@@ -52,17 +52,16 @@ _RELEASE: Final = (
     .values(owner="", lease_until=clock() + sa.bindparam("wait_s", type_=sa.Double))
 )
 """Without an owner, so that whoever claims it next does not count a death."""
+_here = sa.exists().where(
+    sessions.c.id == turns.c.session_id, sessions.c.platform.in_(sa.bindparam("here", expanding=True))
+)
 _OVERDUE: Final = (
     sa.select(turns.c.id, turns.c.session_id)
-    .join(sessions, sessions.c.id == turns.c.session_id)
-    .where(
-        turns.c.state == "running",
-        turns.c.lease_until < clock(),
-        sessions.c.platform.in_(sa.bindparam("here", expanding=True)),
-    )
+    .where(turns.c.state == RUNNING, turns.c.lease_until < clock(), _here)
     .order_by(turns.c.lease_until)
     .limit(OVERDUE_AT_ONCE)
 )
+"""Not a join, which SQLite would begin at the sessions: every few seconds, all that there ever were."""
 _STILL_OVERDUE: Final = (
     sa.select(turns)
     .where(turns.c.id == sa.bindparam("turn"), turns.c.state == "running", turns.c.lease_until < clock())

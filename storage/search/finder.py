@@ -51,6 +51,11 @@ _CHANNELS: Final = sa.text(
     " AND s.workspace = :workspace AND s.channel > known.channel) FROM known WHERE known.channel IS NOT NULL"
     ") SELECT channel FROM known WHERE channel IS NOT NULL"
 )
+_CLOSED: Final = sa.select(sessions.c.channel, sessions.c.thread).where(
+    sessions.c.platform == sa.bindparam("platform"),
+    sessions.c.workspace == sa.bindparam("workspace"),
+    sessions.c.closed,
+)
 
 
 class SqlFinder:
@@ -85,10 +90,10 @@ class SqlFinder:
 
     async def closed_threads(self, platform: str, workspace: str) -> frozenset[tuple[str, str]]:
         """Channel and thread of every session of the workspace that has readers of its own."""
-        query = sa.select(sessions.c.channel, sessions.c.thread).where(
-            sessions.c.platform == platform, sessions.c.workspace == workspace, sessions.c.closed
+        asked = {"platform": platform, "workspace": workspace}
+        return await self._database.read(
+            lambda c: frozenset((row[0], row[1]) for row in c.execute(_CLOSED, asked))
         )
-        return await self._database.read(lambda c: frozenset((row[0], row[1]) for row in c.execute(query)))
 
     async def everywhere(self) -> frozenset[Place]:
         """Every place that anything was said in; for operators alone."""
