@@ -110,9 +110,19 @@ async def _answer_failures(request: web.Request, handler: Handler) -> web.Stream
         return await handler(request)
     except web.HTTPException:
         raise
+    except web.RequestPayloadError:
+        return _unreadable(request)
     except Exception:
         log.exception("a request failed", extra={"event": "http_failed", "route": _route(request)})
         return web.json_response({"error": "This failed here; the log says why."}, status=500)
+
+
+def _unreadable(request: web.Request) -> web.Response:
+    """A body that is not encoded as it says: nothing more of that connection can be read."""
+    request.content.feed_eof()  # else aiohttp reads on, and complains in the log
+    refused = web.json_response({"error": "The body can't be read."}, status=400)
+    refused.force_close()
+    return refused
 
 
 def _route(request: web.Request) -> str:

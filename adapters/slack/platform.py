@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from aiohttp import web
-from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.async_app import AsyncApp
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_bolt.response import BoltResponse
@@ -17,6 +16,7 @@ from adapters.reply import PacedReply
 from adapters.slack import events, handing
 from adapters.slack.catching_up import CatchingUp
 from adapters.slack.client import Client, new_session, new_web_client, vendor_log
+from adapters.slack.door import Door
 from adapters.slack.events import FLAT
 from adapters.slack.files import Files
 from adapters.slack.history import Kind, Past
@@ -125,6 +125,7 @@ class SlackPlatform:
             attaching_function_token_enabled=False,
         )
         self._app.use(self._receiver)
+        self._door = Door(signing_secret, self._app.async_dispatch)
         self._shares: Recent[str, Share] = Recent(SHARES)
         self._opened = False
 
@@ -169,7 +170,7 @@ class SlackPlatform:
         """What the one HTTP server serves for Slack."""
         routes: list[web.AbstractRouteDef] = []
         if self._mode == "http":
-            routes.append(web.post("/slack/events", self._take))
+            routes.append(web.post("/slack/events", self._door.take))
         if self._many is not None:
             routes.append(web.get("/slack/install", self._many.begin))
             routes.append(web.get("/slack/oauth_redirect", self._many.complete))
@@ -275,13 +276,6 @@ class SlackPlatform:
         if payload.get("type") == "event_callback":
             return await self._receiver.event(payload, again=again)
         return await self._app.async_dispatch(AsyncBoltRequest(mode="socket_mode", body=payload))
-
-    async def _take(self, request: web.Request) -> web.Response:
-        try:
-            received = await to_bolt_request(request)
-        except (ValueError, TypeError, AttributeError):  # Bolt reads it before it looks at the signature
-            return web.Response(status=400)
-        return await to_aiohttp_response(await self._app.async_dispatch(received))
 
 
 class NoReply:

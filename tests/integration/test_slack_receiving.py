@@ -1,14 +1,17 @@
 """How events reach us: over sockets that break and are refreshed, over signed HTTP, and as commands."""
 
 import asyncio
+import io
 import json
 import logging
+import time
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from aiohttp import web
+from prometheus_client import CollectorRegistry
 
+from adapters.http import HttpServer
 from adapters.slack import buttons, receiving, sockets
 from bot import words
 from bot.domain import Addressed, Answer, Button, Outcome, Receipt, Said
@@ -310,16 +313,12 @@ class HttpDoor:
 @pytest.fixture
 async def door(slack: FakeSlack, core: ScriptedCore) -> AsyncIterator[HttpDoor]:
     async with running(slack, core, mode="http", app_token="") as platform:
-        app = web.Application()
-        app.add_routes(platform.routes())
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        door = HttpDoor(f"http://127.0.0.1:{runner.addresses[0][1]}")
-        slack.deliveries.http_url = f"{door.url}/slack/events"
-        yield door
-        await runner.cleanup()
+        server = HttpServer("127.0.0.1", 0, CollectorRegistry())
+        server.mount(platform.routes())
+        await server.open()
+        slack.deliveries.http_url = f"{server.url}/slack/events"
+        yield HttpDoor(server.url)
+        await server.close()
 
 
 async def test_over_http_a_mention_is_answered_once(
@@ -386,6 +385,61 @@ async def test_what_is_not_slacks_is_refused_without_a_word(
         assert 400 <= answer.status < 500
     assert core.events == []
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+JSON = {"Content-Type": "application/json"}
+ODD: list[tuple[dict[str, str], bytes]] = [
+    ({}, b""),
+    (JSON, b"[" * 200_000),
+    (JSON, b"\xff\xfe{}"),
+    (JSON, b"{" + b" " * 3_000_000 + b"}"),
+    (JSON, b"{" + b" " * 5_000_000 + b"}"),
+    (JSON, b'{"authorizations": 5, "team": 7}'),
+    ({"Content-Type": "application/json; charset=none-such"}, b"{}"),
+    ({"Content-Type": "multipart/form-data; boundary=x"}, b"--x\r\n\r\n"),
+    ({"Content-Type": "text/html"}, b"<p>"),
+    (JSON | {"Content-Encoding": "gzip"}, b"no gzip"),
+    (JSON | {"x-slack-request-timestamp": "noon", "x-slack-signature": "v0=0"}, b"{}"),
+    (JSON | {"x-slack-request-timestamp": "9" * 5_000, "x-slack-signature": "v0=0"}, b"{}"),
+    (JSON | {"x-slack-request-timestamp": "NOW", "x-slack-signature": "v0=\u00e9"}, b"{}"),
+]
+
+
+@pytest.mark.parametrize(("headers", "body"), ODD, ids=map(str, range(len(ODD))))
+async def test_whatever_anybody_sends_unsigned_is_refused_without_a_word(
+    door: HttpDoor,
+    core: ScriptedCore,
+    caplog: pytest.LogCaptureFixture,
+    headers: dict[str, str],
+    body: bytes,
+) -> None:
+    headers = {name: value.replace("NOW", str(int(time.time()))) for name, value in headers.items()}
+    async with (
+        aiohttp.ClientSession(skip_auto_headers=["Content-Type"]) as anybody,
+        anybody.post(f"{door.url}/slack/events", data=io.BytesIO(body), headers=headers) as answer,
+    ):
+        assert 400 <= answer.status < 500
+    assert core.events == []
+    assert not [record for record in caplog.records if record.levelname in {"ERROR", "WARNING"}]
+
+
+async def test_what_is_signed_and_can_not_be_read_is_refused_too(
+    slack: FakeSlack, core: ScriptedCore, door: HttpDoor
+) -> None:
+    async with aiohttp.ClientSession() as session:
+        for body in ("[" * 200_000, "nonsense"):
+            headers = slack.deliveries.signed(body) | {"Content-Type": "application/json"}
+            async with session.post(slack.deliveries.http_url, data=body, headers=headers) as answer:
+                assert answer.status < 500
+    assert core.events == []
+
+
+async def test_slack_can_check_the_certificate(door: HttpDoor) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{door.url}/slack/events", data={"ssl_check": "1", "token": "x"}) as answer,
+    ):
+        assert answer.status == 200
 
 
 async def test_slack_can_verify_the_address(slack: FakeSlack, door: HttpDoor) -> None:
