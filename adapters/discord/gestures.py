@@ -4,6 +4,7 @@ Each is deferred before anything else: Discord shows a failure when three second
 """
 
 import logging
+from collections.abc import Awaitable
 from typing import Any
 
 from adapters.discord import buttons, commands, events, hooks
@@ -13,6 +14,7 @@ from adapters.discord.receiving import Receiver
 from adapters.discord.rest import ALREADY_ANSWERED, Refused, Rest
 from adapters.discord.sending import NO_PINGS
 from adapters.discord.taking import Takings
+from adapters.outcome import outcome
 from adapters.posts import Throttled
 from adapters.splitting import split
 from bot import words
@@ -39,6 +41,7 @@ FOLLOW_UP = "/webhooks/{webhook_id}/{webhook_token}"
 THANKS = "Thank you, noted."
 NOTHING_LEFT = "There is nothing left to do about that answer."
 ARCHIVE_DOWN = "I can't reach my memory right now. Please try again in a minute."
+NOT_LET = "Discord did not let me do that just now. Please try again in a minute."
 NOT_HERE = "Use this in one of my threads or in a direct message to me; mention me to begin a thread."
 NOT_YOURS = "Only its author can have a message answered this way. Mention me, and quote it if you like."
 _RECEIPTS = {
@@ -71,7 +74,7 @@ class Gestures:
             return
         data = payload.get("data") or {}
         if payload["type"] == COMPONENT:
-            if mark := buttons.read(data.get("custom_id", "")):
+            if mark := buttons.read(data.get("custom_id") or ""):
                 await self._press(payload, mark)
         elif payload["type"] == COMMAND:
             await self._command(payload, data)
@@ -80,34 +83,37 @@ class Gestures:
 
     async def _press(self, payload: Payload, mark: buttons.Mark) -> None:
         await self._defer(payload, {"type": DEFER_UPDATE})
+        if sentence := await outcome(self._outcome(self._pressed(payload, mark))):
+            await self._say(payload, sentence)
+
+    async def _pressed(self, payload: Payload, mark: buttons.Mark) -> str:
+        """What is told to who pressed it; "" where they see what comes of it."""
         spot = await hooks.spot(self._places, payload)
         if spot is None or self._handler is None:
-            return
+            return ""
         by, groups = hooks.person(payload), _groups(payload, spot)
-        pressed = Pressed(spot.key(mark.thread), mark.asked, mark.button, by, groups)
-        try:
-            receipt = await self._handler(pressed)
-        except StoreError:
-            await self._say(payload, ARCHIVE_DOWN)
-            return
+        receipt = await self._handler(Pressed(spot.key(mark.thread), mark.asked, mark.button, by, groups))
         if receipt is Receipt.IGNORED:
-            await self._say(payload, NOTHING_LEFT)
-        elif mark.button in (Button.GOOD, Button.BAD):
-            await self._say(payload, THANKS)
-        elif mark.button is Button.AGAIN and receipt is Receipt.QUEUED:
-            await self._say(payload, words.AGAIN_NEXT)
+            return NOTHING_LEFT
+        if mark.button in (Button.GOOD, Button.BAD):
+            return THANKS
+        again = mark.button is Button.AGAIN and receipt is Receipt.QUEUED
+        return words.AGAIN_NEXT if again else ""
 
     # ---- commands
 
     async def _command(self, payload: Payload, data: Payload) -> None:
         await self._defer(payload, {"type": DEFER, "data": {"flags": EPHEMERAL}})
-        try:
-            sentence = await self._carry_out(payload, data)
-        except StoreError:
-            sentence = ARCHIVE_DOWN
-        except (PlatformError, Throttled):
-            sentence = "Discord did not let me do that just now. Please try again in a minute."
+        sentence = await outcome(self._outcome(self._carry_out(payload, data)))
         await self._answer(payload, sentence)
+
+    async def _outcome(self, gesture: Awaitable[str]) -> str:
+        try:
+            return await gesture
+        except StoreError:
+            return ARCHIVE_DOWN
+        except (PlatformError, Throttled):
+            return NOT_LET
 
     async def _carry_out(self, payload: Payload, data: Payload) -> str:
         spot = await hooks.spot(self._places, payload)

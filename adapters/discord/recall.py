@@ -3,7 +3,7 @@
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -16,9 +16,10 @@ from adapters.discord.places import Places, Spot
 from adapters.discord.rest import Payload, Rest
 from adapters.discord.sending import BESIDE, MESSAGES, NO_PINGS, SUPPRESS_EMBEDS
 from adapters.discord.shelf import DiscordShelf
+from adapters.outcome import outcome
 from adapters.posts import Throttled
 from bot.domain import Author, SessionKey
-from bot.errors import PlatformError, ThreadflyError
+from bot.errors import PlatformError
 from bot.finding import Bookmark, Page, Question, Recaller, Side
 from bot.recent import Recent
 from bot.sharing import Quote, Sharer
@@ -89,7 +90,7 @@ class Recalls:
             return False
         data = payload.get("data") or {}
         kind, named = payload["type"], data.get("name") == recall_command.NAME
-        press = found.read(data.get("custom_id", "")) if kind == COMPONENT else None
+        press = found.read(data.get("custom_id") or "") if kind == COMPONENT else None
         if press is not None:
             await self._press(payload, press, self._recall)
         elif kind == COMMAND and named:
@@ -109,7 +110,7 @@ class Recalls:
     async def _ask(self, payload: Payload, words: str, recall: Recaller) -> None:
         hook = Hook(self._rest, payload)
         await hook.think()
-        answer = await self._kindly(self._first(payload, words, recall))
+        answer = await outcome(self._first(payload, words, recall))
         await hook.change({"content": answer} if isinstance(answer, str) else answer)
 
     async def _first(self, payload: Payload, words: str, recall: Recaller) -> Payload | str:
@@ -137,7 +138,7 @@ class Recalls:
     async def _press(self, payload: Payload, press: Press, recall: Recaller) -> None:
         hook = Hook(self._rest, payload)
         await hook.take_press()
-        answer = await self._kindly(self._turned(payload, press, recall))
+        answer = await outcome(self._turned(payload, press, recall))
         if isinstance(answer, str):
             await hook.say(answer)
         else:
@@ -182,14 +183,6 @@ class Recalls:
             case _:
                 said = await sharing.go_on(question, key, f"{press.token}:{key}")
         return _message(found.sentence_text(said), found.back_buttons(press.token, asked.skip), asked)
-
-    async def _kindly(self, answering: Awaitable[Payload | str]) -> Payload | str:
-        try:
-            return await answering
-        except ThreadflyError as error:
-            return str(error)
-        except Throttled:
-            return "Discord wants me to wait. Please try again in a minute."
 
     # ---- what is shown
 

@@ -14,10 +14,11 @@ from adapters.discord.recall import May
 from adapters.discord.rest import Payload, Refused, Rest
 from adapters.discord.sending import BESIDE, MESSAGES
 from adapters.discord.shelf import DiscordShelf
+from adapters.outcome import outcome
 from adapters.posts import Throttled
 from bot.commands import Export, Form
 from bot.domain import SessionKey
-from bot.errors import PlatformError, ThreadflyError
+from bot.errors import PlatformError
 from bot.taking import Document, Taken, Taker, Wish
 from bot.words import EXPORT_FAILED, EXPORT_NO_THREAD, EXPORT_SENT, NOT_FOR_YOU
 
@@ -76,14 +77,15 @@ class Takings:
             return False
         hook = Hook(self._rest, payload)
         await hook.think()
-        try:
-            sentence = await self._carry_out(payload, data, hook, self._taker)
-        except (PlatformError, Throttled):
-            sentence = EXPORT_FAILED
-        except ThreadflyError as error:
-            sentence = str(error)
+        sentence = await outcome(self._outcome(payload, data, hook, self._taker))
         await hook.change({"content": sentence})
         return True
+
+    async def _outcome(self, payload: Payload, data: Payload, hook: Hook, taker: Taker) -> str:
+        try:
+            return await self._carry_out(payload, data, hook, taker)
+        except (PlatformError, Throttled):
+            return EXPORT_FAILED
 
     async def _carry_out(self, payload: Payload, data: Payload, hook: Hook, taker: Taker) -> str:
         spot, by = await hooks.spot(self._places, payload), hooks.person(payload)

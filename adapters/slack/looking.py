@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 
+from adapters.outcome import outcome
 from adapters.posts import Throttled
 from adapters.slack import content, picks, recall, sharing, views
 from adapters.slack.client import Client
@@ -16,7 +17,7 @@ from adapters.slack.events import FLAT, is_direct
 from adapters.slack.names import Names
 from adapters.slack.workspaces import Installation
 from bot.domain import Author, SessionKey
-from bot.errors import PlatformError, ThreadflyError
+from bot.errors import PlatformError
 from bot.finding import Page, Question, Recaller
 from bot.sharing import Quote, Sharer
 from bot.words import NOT_FOR_YOU
@@ -116,10 +117,7 @@ class Looking:
         question = Question(by, asked.at, asked.words)
         found: Page | str = NOT_FOR_YOU
         if self._may(by, _groups(user)):
-            try:
-                found = await self._recall.ask(question)
-            except ThreadflyError as exc:
-                found = str(exc)
+            found = await outcome(self._recall.ask(question))
         if isinstance(found, Page):
             await show_found(installation.client, question, found)
         else:
@@ -131,10 +129,8 @@ class Looking:
         if not self._may(by, groups):
             found.close()
             return content.told(NOT_FOR_YOU)
-        try:
-            return await found
-        except ThreadflyError as exc:
-            return content.told(str(exc))
+        answer = await outcome(found)
+        return content.told(answer) if isinstance(answer, str) else answer
 
     async def _page(self, question: Question, asked: picks.Asked) -> Json:
         found = await self._recall.ask(question, asked.bookmark)

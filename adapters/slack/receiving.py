@@ -26,6 +26,7 @@ from slack_bolt.request.internals import (
 )
 from slack_bolt.response import BoltResponse
 
+from adapters.outcome import outcome
 from adapters.slack import buttons, commands, content, deeds, events, picks, recall, signs
 from adapters.slack.blocks import objects
 from adapters.slack.looking import Looking
@@ -39,7 +40,6 @@ from adapters.slack.workspaces import Installation, Workspaces
 from bot.domain import Order, Receipt, Said
 from bot.errors import ThreadflyError
 from bot.ports import Desk, Handler
-from bot.words import SOMETHING_BROKE
 
 HTTP_OK = 200
 RETRY = "x-slack-retry-num"
@@ -276,7 +276,7 @@ class Receiver(AsyncMiddleware):
         order = commands.command_order(body, installation.me, names.get(user, ""))
         if order is None:
             return _ephemeral(commands.NO_THREAD)
-        carried_out = asyncio.ensure_future(_outcome(desk(order)))
+        carried_out = asyncio.ensure_future(outcome(desk(order)))
         done, _ = await asyncio.wait([carried_out], timeout=DESK_S)
         if done:
             return _ephemeral(carried_out.result())
@@ -294,7 +294,7 @@ class Receiver(AsyncMiddleware):
             self.later(self._carry_out(order, desk, body.get("response_url") or ""))
 
     async def _carry_out(self, order: Order, desk: Desk, response_url: str) -> None:
-        await self._say(response_url, await _outcome(desk(order)))
+        await self._say(response_url, await outcome(desk(order)))
 
     async def _respond(self, carried_out: "asyncio.Future[str]", response_url: str) -> None:
         await self._say(response_url, await carried_out)
@@ -347,17 +347,6 @@ def _ids(body: Json) -> dict[str, str]:
     event = tidied(body.get("event"))
     ids = {"event_id": body.get("event_id"), "channel": event.get("channel"), "ts": event.get("ts")}
     return {key: value for key, value in ids.items() if isinstance(value, str)}
-
-
-async def _outcome(carried_out: Awaitable[str]) -> str:
-    """What the desk says, or why it can't."""
-    try:
-        return await carried_out
-    except ThreadflyError as exc:
-        return str(exc)
-    except Exception:
-        log.exception("A command failed", extra={"event": "slack.command_failed"})
-        return SOMETHING_BROKE
 
 
 def _alone(text: str) -> dict[str, Any]:

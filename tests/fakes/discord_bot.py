@@ -87,6 +87,8 @@ class Core(Handler, Desk):
         """What was read again; kept apart, since it tells of nothing new."""
         self.orders: list[Order] = []
         self.unavailable = False
+        self.breaks: Exception | None = None
+        """Raised at whatever comes."""
         self.parts: dict[int, tuple[Part, ...]] = {}
         """By the position that was asked."""
         self.failures: list[PlatformError] = []
@@ -98,6 +100,8 @@ class Core(Handler, Desk):
     async def __call__(self, event: Event | Order) -> Any:  # both doors in one
         if self.unavailable:
             raise ArchiveUnavailable("the archive is away")
+        if self.breaks is not None:
+            raise self.breaks
         if isinstance(event, Order):
             self.orders.append(event)
             return f"You asked for: {event.words}"

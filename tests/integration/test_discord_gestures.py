@@ -7,7 +7,9 @@ import pytest
 
 from adapters.discord import gestures
 from bot.domain import Addressed, Answer, Button, Event, Order, Outcome, Pressed, Said
+from bot.errors import ModelUnavailable, PlatformUnavailable
 from bot.ports import Reply
+from bot.words import SOMETHING_BROKE
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.discord_bot import Core, connected
 
@@ -116,6 +118,27 @@ async def test_a_press_while_the_archive_is_away_gets_a_sentence(fake: FakeDisco
         core.unavailable = True
         token = fake.press(ann, asked, post, "👍")
         assert await fake.wait(lambda: fake.answer(token)) == gestures.ARCHIVE_DOWN
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (RuntimeError("nobody foresaw it"), SOMETHING_BROKE),
+        (ModelUnavailable("My model is away."), "My model is away."),
+        (PlatformUnavailable("away"), gestures.NOT_LET),
+    ],
+)
+async def test_whatever_goes_wrong_who_presses_or_commands_gets_a_sentence(
+    fake: FakeDiscord, error: Exception, sentence: str
+) -> None:
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    core = Core()
+    async with connected(fake, core):
+        asked = fake.say(ann, channel, f"<@{fake.bot.id}> hello")
+        post = await wait_for_post(fake, asked, "👍")
+        core.breaks = error
+        for token in (fake.press(ann, asked, post, "👍"), fake.slash(ann, asked, "pause")):
+            assert await fake.wait(lambda token=token: fake.answer(token)) == sentence
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from adapters.slack.platform import SlackPlatform
 from bot.domain import NEWEST_EVER, Addressed, Author, Message, Said, SessionKey
 from bot.finding import Page, Question
 from bot.recall import Recall
+from bot.words import SOMETHING_BROKE
 from storage.archive.claims import Claimant
 from storage.archive.records import Records
 from storage.database import Database
@@ -163,6 +164,21 @@ async def test_one_reads_on_around_a_hit_and_comes_back(world: World) -> None:
     assert "line 9" in read(before)
     assert "line 21" in read(after)
     assert links(await world.press(after, "back")) == links(page)
+
+
+async def test_whatever_goes_wrong_who_asks_or_presses_gets_a_sentence(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.say("a lion")
+    page = await world.ask("lion")
+
+    async def broken(*_: Any) -> None:
+        raise RuntimeError("nobody foresaw it")
+
+    for name in ("ask", "look"):
+        monkeypatch.setattr(world.recall, name, broken)
+    assert SOMETHING_BROKE in read(await world.press(page, "read_0"))
+    assert SOMETHING_BROKE in read(await world.ask("lion"))
 
 
 async def test_private_things_are_shown_where_they_are_and_in_direct_messages(world: World) -> None:
