@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,14 +33,12 @@ from bot.errors import ModelError, PlatformError
 from bot.files import take
 from bot.ports import BackgroundStore, Handler, Platform, RecordStore, Reply, SummaryStore
 from bot.prompt import Count
-from bot.summary import LEAST_MESSAGES, Older
+from bot.summary import Older
 from bot.turns import Held
 from bot.windows import WindowLoader
 
 log = logging.getLogger(__name__)
 
-SUMMARIES_FROM = LEAST_MESSAGES + 1
-"""A thread shorter than this has none, so that it costs no read."""
 MOST_BEFORE = 50
 """Messages that are read of what a session goes on from; summaries tell the older ones."""
 
@@ -163,7 +161,6 @@ class Answerer:
         """Ask the model; its answer comes after `lead`."""
         turn = held.turn
         card = self._asking.card(turn.settings.model)
-        blocks = await self._blocks(turn, window)
         background = await self._background(turn)
         files = await take(platform, window.messages, turn.asked, card.sees)
         base = partial(
@@ -171,23 +168,19 @@ class Answerer:
             persona=self._personas.get(turn.settings.persona) or self._personas[self._offer.personas[0]],
             window=window,
             asked=turn.asked,
-            blocks=blocks,
             files=files.taken,
             card=card,
             count=self._count,
             background=background,
         )
-        shown = base(tools=self._asking.tools(turn.key, card))
-
-        def build(tools: Sequence[Tool], looked_up: Sequence[PromptMessage]) -> Prompt:
-            nonlocal shown
-            shown = base(tools=tools, looked_up=looked_up)
-            return shown
-
+        summaries = partial(self._summaries.blocks, turn.session_id, turn.settings.fresh_from)
+        prompts = _Prompts(base, summaries, whole=window.whole)
+        shown = await prompts.build(self._asking.tools(turn.key, card))
         if held.stopped:
             composed = _Talk(lead).ended(Outcome.STOPPED, words.STOPPED)
         else:
-            composed = await self._stream(held, reply, shown, build, lead)
+            composed = await self._stream(held, reply, shown, prompts.build, lead)
+        shown, blocks = prompts.last, prompts.blocks or ()
         is_cut = shown.left_out > 0 or not window.whole
         notes = [
             words.left_out(shown.shown, max(turn.settings.messages, len(window.messages)), bool(blocks))
@@ -199,12 +192,6 @@ class Answerer:
         answer = replace(composed.answer, note=" ".join(filter(None, notes)))
         older = Older(shown.first, shown.shown, blocks) if is_cut and shown.first else None
         return replace(composed, answer=answer, older=older)
-
-    async def _blocks(self, turn: Turn, window: Window) -> tuple[Block, ...]:
-        """The summaries of what is older than the window, or than what of it fitted last time."""
-        if window.whole and len(window.messages) < SUMMARIES_FROM:
-            return ()
-        return await self._summaries.blocks(turn.session_id, turn.settings.fresh_from)
 
     async def _background(self, turn: Turn) -> Background | None:
         """What the session goes on from. Read anew each time: what is forgotten there is forgotten here."""
@@ -236,6 +223,39 @@ class Answerer:
         finally:
             held.on_stop = lambda: None
         return talk.whole()
+
+
+class _Prompts:
+    """The prompts of one answer. Summaries are read once there is something that they stand in for."""
+
+    last: Prompt
+    """As it was built last."""
+
+    def __init__(
+        self,
+        base: Callable[..., Prompt],
+        summaries: Callable[[], Awaitable[tuple[Block, ...]]],
+        *,
+        whole: bool,
+    ) -> None:
+        """`whole`: nothing is older than the window."""
+        self._base = base
+        self._summaries = summaries
+        self._whole = whole
+        self.blocks: tuple[Block, ...] | None = None
+        """None: there was no need for them."""
+
+    async def build(self, tools: Sequence[Tool], looked_up: Sequence[PromptMessage] = ()) -> Prompt:
+        """See `asking.Build`."""
+        if self._whole:
+            self.last = self._base(blocks=(), tools=tools, looked_up=looked_up)
+            if not self.last.left_out:
+                return self.last
+            self._whole = False
+        if self.blocks is None:
+            self.blocks = await self._summaries()
+        self.last = self._base(blocks=self.blocks, tools=tools, looked_up=looked_up)
+        return self.last
 
 
 class _Talk:

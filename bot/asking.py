@@ -1,7 +1,7 @@
 """Asks the model, and lets it search the archive before it answers: a few times, and then no more."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ MOST_SEARCHES = 4
 MOST_CALLS = 2 * MOST_SEARCHES
 """Calls of one round that are answered, if only with a word that it is enough; a prompt has to hold them."""
 
-Build = Callable[[Sequence[Tool], Sequence[PromptMessage]], Prompt]
+Build = Callable[[Sequence[Tool], Sequence[PromptMessage]], Awaitable[Prompt]]
 """The prompt of a turn, with these tools, and with what was looked up so far."""
 
 
@@ -74,7 +74,7 @@ class Asking:
             for told in talk.go_on():
                 yield told
             may_search = talk.rounds < MOST_ROUNDS and talk.searches < MOST_SEARCHES
-            prompt = build(prompt.tools if may_search else (), looked_up)
+            prompt = await build(prompt.tools if may_search else (), looked_up)
 
     async def _look_up(self, turn: Turn, prompt: Prompt, talk: "_Rounds") -> list[PromptMessage]:
         """What the model called, and what that gave. Of a flood of calls it hears of the first alone."""
