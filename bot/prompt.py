@@ -1,6 +1,6 @@
 """Pure: window + persona -> what the model is shown, within its budget."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.cleaning import plain_name
@@ -96,8 +96,10 @@ def _cost(said: PromptMessage, count: Count) -> int:
     return count(said.text + "".join(call.arguments for call in said.calls)) + MESSAGE_TOKENS
 
 
-def _questions_last(messages: Iterable[Message], asked: Collection[int]) -> list[Message]:
+def _questions_last(messages: Sequence[Message], asked: Collection[int]) -> Sequence[Message]:
     """In order, but what the turn answers comes at the end, after a reply that was given meanwhile."""
+    if all(message.position in asked for message in messages[-len(asked) :]):
+        return messages
     return sorted(messages, key=lambda message: (message.position in asked, message.position))
 
 

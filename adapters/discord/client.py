@@ -11,7 +11,14 @@ from typing import Any
 import discord
 
 from adapters.discord import addresses, invite, leniency
-from adapters.discord.ears import Many, One, forgetting_others, intents, stop_hearts
+from adapters.discord.ears import (
+    Many,
+    One,
+    forgetting_others,
+    intents,
+    noting_the_last,
+    stop_hearts,
+)
 from adapters.discord.pauses import IDENTIFY_PAUSE_S, LONGEST_PAUSE_S, STEADY_S, Identifies, be_patient
 from adapters.discord.rest import Refused, Rest, TokenRefused, our_errors
 from bot.errors import PlatformForbidden, PlatformUnavailable, PostGone
@@ -261,6 +268,7 @@ class Gateway:
         client = One(shard_id=ids[0], **options) if one else Many(shard_ids=many, **options)
         client.supervisor = self
         parsers = client._connection.parsers
+        parsers["MESSAGE_CREATE"] = noting_the_last(client)
         leniency.parse_leniently(parsers)
         if not one:
             parsers["READY"] = forgetting_others(client, parsers["READY"])

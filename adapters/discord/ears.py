@@ -137,6 +137,23 @@ def forgetting_others(client: discord.Client, begin: Callable[[Any], None]) -> C
     return run
 
 
+def noting_the_last(client: discord.Client) -> Callable[[Any], None]:
+    """Notes what was said last in a channel, which catching up asks, in place of making a message of it.
+
+    Nobody listens to discord.py's messages: they are read from the payload as it came.
+    """
+
+    def run(said: Any) -> None:
+        place, _ = client._connection._get_guild_channel(said)
+        if isinstance(place, _TOLD_OF):
+            place.last_message_id = int(said["id"])
+
+    return run
+
+
+_TOLD_OF = (discord.TextChannel, discord.VoiceChannel, discord.StageChannel, discord.Thread)
+
+
 class One(Ears, discord.Client):
     """One shard: resumes after whatever happened."""
 

@@ -19,6 +19,8 @@ import discord.http
 import discord.shard
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 
+from adapters.jsons import loads
+
 log = logging.getLogger(__name__)
 
 Payload = dict[str, Any]
@@ -99,7 +101,7 @@ class Socket(DiscordWebSocket):
         await super().received_message(self._completed(msg) if '"RE' in msg else msg)
 
     def _completed(self, text: str) -> str:
-        message = json.loads(text)
+        message = loads(text)
         if message.get("t") not in SESSION:
             return text
         self._due = None
@@ -122,7 +124,7 @@ async def json_or_text(response: aiohttp.ClientResponse) -> Any:
     if not text.lstrip().startswith(("{", "[")):
         return text
     try:
-        body = json.loads(text)
+        body = loads(text)
     except ValueError:
         return text
     if response.status == 429 and isinstance(body, dict):

@@ -1,11 +1,11 @@
 """Who belongs to which guild and private thread, asked of Discord and remembered for a minute at most."""
 
-import json
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from adapters.discord.rest import Rest
+from adapters.jsons import loads
 from bot.errors import PostGone
 from bot.recent import Recent
 
@@ -100,7 +100,7 @@ class Memberships:
         """One payload of the gateway, as it came: forget what it changes."""
         if not any(name in raw for name in CHANGED):
             return
-        payload = json.loads(raw)
+        payload = loads(raw)
         event, data = payload.get("t"), payload.get("d")
         if event not in CHANGED:
             return

@@ -1,7 +1,6 @@
 """What the gateway tells, on its way to the core."""
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -14,6 +13,7 @@ from adapters.discord.people import People
 from adapters.discord.places import GROUP, Places, Spot, spot_of
 from adapters.discord.rooms import Rooms
 from adapters.discord.telling import Teller
+from adapters.jsons import loads
 from adapters.posts import Throttled
 from bot.domain import Addressed, Deleted, Edited, Event, Gone, Receipt, Said, Speaker
 from bot.errors import PlatformError, PlatformUnavailable, StoreError
@@ -102,7 +102,7 @@ class Receiver:
         """One payload of the gateway, as it came."""
         if self._handler is None or not any(name in raw for name in HEARD):
             return
-        payload = json.loads(raw)
+        payload = loads(raw)
         take = self._on.get(payload.get("t") or "")
         if take is None:
             return

@@ -149,8 +149,8 @@ async def test_a_payload_that_discord_py_cannot_parse_ends_nothing(
 ) -> None:
     channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
     async with connected(fake, core) as platform:
-        fake.gateway.raw("MESSAGE_CREATE", {"id": "1", "channel_id": str(channel), "content": "half"})
-        fake.gateway.raw("MESSAGE_CREATE", {"id": "2", "channel_id": str(channel), "content": "half"})
+        fake.gateway.raw("MESSAGE_REACTION_ADD", {"id": "1", "channel_id": str(channel), "content": "half"})
+        fake.gateway.raw("MESSAGE_REACTION_ADD", {"id": "2", "channel_id": str(channel), "content": "half"})
         fake.say(ann, channel, mention(fake, "after"))
         await core.heard(1)
         assert platform.ailing() == ""
