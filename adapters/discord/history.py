@@ -71,13 +71,14 @@ class Past:
         """
         before = position
         while page := await self._page(spot.id, before=before):
+            oldest = min(page, key=_position)
             for payload in sorted(page, key=_position, reverse=True):
                 told = _starter(payload)
                 if told is not None and not self._is_handed(told):
                     yield told
-                if payload.get("type") == events.STARTER or _position(payload) == spot.id:
-                    return
-                before = _position(payload)
+            if oldest.get("type") == events.STARTER or _position(oldest) == spot.id:
+                return
+            before = _position(oldest)
 
     def _is_handed(self, payload: Payload) -> bool:
         """A file of ours that was for one person: no part of the conversation."""
