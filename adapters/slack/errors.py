@@ -27,6 +27,8 @@ NOT_THERE = frozenset({404, 405, 501})
 """Statuses that mean the same, where no code comes with them."""
 RETRY_AFTER_S = 10.0
 """For a 429 that does not say when."""
+LEAST_S = 1.0
+"""For one that says "now"."""
 
 
 class Unsettled(PlatformUnavailable):
@@ -93,9 +95,10 @@ def _is_page(response: Any) -> bool:
 
 
 def retry_after(response: Any) -> float:
-    """Seconds that Slack asks us to wait."""
+    """Seconds that Slack asks us to wait. None at all would be asked again at once, for ever."""
     headers = getattr(response, "headers", None) or {}
     try:
-        return max(0.0, float(headers.get("Retry-After", RETRY_AFTER_S)))
+        seconds = float(headers.get("Retry-After", RETRY_AFTER_S))
     except ValueError:
         return RETRY_AFTER_S
+    return seconds if seconds > 0 else LEAST_S

@@ -8,6 +8,7 @@ keeper. What it carries, and whether it comes again, is handed on as it came.
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from typing import Any
@@ -24,6 +25,8 @@ CONNECTIONS = 2
 """Two, so that one is open while Slack refreshes the other, as it does every few hours."""
 HEARTBEAT_S = 20.0
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
+STEADY_S = 1.0
+"""A connection that ends sooner was refused, as Slack does beyond ten of them: the next one waits."""
 HTTP_OK = 200
 GRACE_S = 30.0
 """A connection that Slack has told to go may still bring events for a while."""
@@ -90,8 +93,10 @@ class Sockets:
                 reason = type(exc).__name__
                 log.warning("Could not connect to Slack: %s", reason, extra={"event": "slack.socket_failed"})
             else:
-                wait = 0.0
+                began = time.monotonic()
                 await self._serve(socket)
+                if time.monotonic() - began >= STEADY_S:
+                    wait = 0.0
             await asyncio.sleep(wait * random.uniform(0.5, 1.0))
             wait = min(LONGEST_WAIT_S, max(SHORTEST_WAIT_S, wait * 2))
 

@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from adapters.slack import content
-from adapters.slack.errors import FIXED
+from adapters.slack.errors import FIXED, retry_after
 from adapters.slack.markup import defused, position_of
 from bot.domain import Answer, Author, Order, Part, Said
 from bot.errors import ArchiveUnavailable, PlatformForbidden
@@ -285,6 +287,20 @@ async def test_frames_that_say_nothing_end_no_connection(slack: FakeSlack, core:
                 await socket.send_str(frame)
         await heard(slack, core)
         assert slack.deliveries.opened == 2
+
+
+async def test_a_connection_too_many_is_tried_again_seldom(slack: FakeSlack, core: ScriptedCore) -> None:
+    slack.deliveries.most_sockets = 1
+    begun = time.monotonic()
+    async with running(slack, core):
+        await slack.until(lambda: slack.deliveries.refused == 4)
+        assert time.monotonic() - begun > 0.7
+        await heard(slack, core)
+
+
+@pytest.mark.parametrize("told", ["0", "-1", "nan", "Wed, 21 Oct 2026 07:28:00 GMT", ""])
+def test_a_limit_that_tells_no_time_is_waited_for_all_the_same(told: str) -> None:
+    assert retry_after(SimpleNamespace(headers={"Retry-After": told})) >= 1
 
 
 async def test_a_name_that_slack_does_not_tell_is_not_asked_for_with_each_message(

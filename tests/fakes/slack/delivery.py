@@ -59,6 +59,9 @@ class Deliveries:
         """Open connections, the oldest first."""
         self.pick: Callable[[list[web.WebSocketResponse]], web.WebSocketResponse] = self.random.choice
         """Which of them gets the next delivery."""
+        self.most_sockets = 10
+        self.refused = 0
+        """Connections that were too many."""
         self.opened = 0
         self._clock = clock
         self._waiting: dict[str, asyncio.Future[Json]] = {}
@@ -156,7 +159,13 @@ class Deliveries:
         return {"x-slack-request-timestamp": stamp, "x-slack-signature": f"v0={digest}"}
 
     async def serve(self, socket: web.WebSocketResponse, app_id: str) -> None:
-        """Talk to one Socket Mode connection until it ends."""
+        """Talk to one Socket Mode connection until it ends; one too many ends at once."""
+        if len(self.sockets) >= self.most_sockets:
+            self.refused += 1
+            await socket.send_json({"type": "disconnect", "reason": "too_many_websockets"})
+            await socket.close()
+            await self._changed()
+            return
         await socket.send_json(
             {
                 "type": "hello",
