@@ -39,6 +39,12 @@ from bot.windows import WindowLoader
 
 log = logging.getLogger(__name__)
 
+LONGEST = 100_000
+"""Characters of an answer: a model that runs wild ends here. One that is allowed more is given more room."""
+LONGEST_TOKEN = 16
+"""Characters; most have about four."""
+LONGEST_S = 3600.0
+"""How long an answer may take: a slow model on a small machine writes for half an hour."""
 MOST_BEFORE = 50
 """Messages that are read of what a session goes on from; summaries tell the older ones."""
 
@@ -179,7 +185,8 @@ class Answerer:
         if held.stopped:
             composed = _Talk(lead).ended(Outcome.STOPPED, words.STOPPED)
         else:
-            composed = await self._stream(held, reply, shown, prompts.build, lead)
+            most = max(LONGEST, card.answer_tokens * LONGEST_TOKEN)
+            composed = await self._stream(held, reply, shown, prompts.build, _Talk(lead, most))
         shown, blocks = prompts.last, prompts.blocks or ()
         is_cut = shown.left_out > 0 or not window.whole
         notes = [
@@ -198,21 +205,23 @@ class Answerer:
         continued = turn.settings.continues
         return await self._backgrounds.background(continued, MOST_BEFORE) if continued else None
 
-    async def _stream(self, held: Held, reply: Reply, shown: Prompt, build: Build, lead: str) -> Composed:
-        """Show the model's answer as it comes; a stop or a failure ends it, with a word why."""
-        talk = _Talk(lead)
-        loop = asyncio.get_running_loop()
+    async def _stream(self, held: Held, reply: Reply, shown: Prompt, build: Build, talk: "_Talk") -> Composed:
+        """Show the model's answer as it comes; a stop, a failure or no end of it ends it, with a word why."""
         try:
-            async with asyncio.timeout(None) as until_stopped:
-                held.on_stop = lambda: until_stopped.reschedule(loop.time())
+            async with asyncio.timeout(LONGEST_S) as until_stopped:
+                held.on_stop = partial(_end, until_stopped)
                 async with aclosing(self._asking.stream(held.turn, shown, build, reply)) as chunks:
                     async for chunk in chunks:
                         if talk.take(chunk):
                             await reply.show(talk.text)
+                        if talk.full:
+                            return talk.cut(words.TOO_LONG)
         except TimeoutError:
-            if not held.stopped:
-                raise
-            return talk.ended(Outcome.STOPPED, words.STOPPED)
+            if held.stopped:
+                return talk.ended(Outcome.STOPPED, words.STOPPED)
+            if until_stopped.expired():
+                return talk.cut(words.TOO_SLOW)
+            raise
         except ModelError as error:
             log.warning(
                 "No model answered: %s",
@@ -258,11 +267,18 @@ class _Prompts:
         return self.last
 
 
+def _end(timeout: asyncio.Timeout) -> None:
+    if not timeout.expired():
+        timeout.reschedule(asyncio.get_running_loop().time())
+
+
 class _Talk:
     """An answer while it streams."""
 
-    def __init__(self, lead: str) -> None:
+    def __init__(self, lead: str, most: int = LONGEST) -> None:
+        """`most`: characters of what the model says."""
         self._lead = lead
+        self._most = len(lead) + most
         self._began = time.monotonic()
         self._first_text_s: float | None = None
         self._usage = Usage()
@@ -274,13 +290,22 @@ class _Talk:
             case Delta(text):
                 if self._first_text_s is None and text:
                     self._first_text_s = time.monotonic() - self._began
-                self.text += clean(text)
+                self.text = (self.text + clean(text))[: self._most]
                 return bool(self.text.strip())
             case Restart():
                 self.text = self._lead
             case _:
                 self._usage = getattr(chunk, "usage", self._usage)
         return False
+
+    @property
+    def full(self) -> bool:
+        """There is no room for more."""
+        return len(self.text) >= self._most
+
+    def cut(self, why: str) -> Composed:
+        """The model would go on: what was said is an answer, if there is any."""
+        return self.ended(Outcome.DONE if self.text.strip() else Outcome.FAILED, why)
 
     def whole(self) -> Composed:
         """The model said all it wanted."""

@@ -171,6 +171,8 @@ class Summariser:
                     text = ""
                 elif isinstance(chunk, Delta):
                     text += chunk.text
+                if len(text) > TEXT_CHARACTERS:
+                    break
         return clean(text).strip()[:TEXT_CHARACTERS] or "(Nothing to tell.)", name
 
 

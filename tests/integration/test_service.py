@@ -89,6 +89,11 @@ class World:
         return [each.text for each in self.model.prompts[number].messages if each.role is not Role.SYSTEM]
 
 
+async def states(world: World) -> list[str]:
+    query = sa.select(turns.c.state).order_by(turns.c.id)
+    return await world.process.turns._database.read(lambda c: [*c.execute(query).scalars()])
+
+
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with opened(f"sqlite+aiosqlite:///{tmp_path}/archive.db") as database:
@@ -252,6 +257,35 @@ async def test_no_failure_is_silence_and_each_can_be_tried_again(
     await world.service.handle(Pressed(KEY, 1, Button.AGAIN, ANN))
     await world.process.settle()
     assert world.wall.replies(KEY) == ["At last."], "in place, not below"
+
+
+async def test_a_model_that_never_ends_is_ended_and_what_it_said_is_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.answering.LONGEST", 2_000)
+    world.model.answer = lambda prompt: [Delta("on and on ")] * 10_000
+    await world.say(said(1))
+    (told,) = world.wall.replies(KEY)
+    assert told == ("on and on " * 200).strip()
+    assert await note(world) == words.TOO_LONG
+    world.model.answer = lambda prompt: [Delta("Gladly."), Finished(Usage())]
+    await world.say(said(2))
+    assert "on and on" in str(world.model.prompts[-1])
+    assert await states(world) == ["done", "done"]
+
+
+@pytest.mark.parametrize(
+    ("begins", "told", "state"), [("I thi", "I thi", "done"), ("", words.TOO_SLOW, "failed")]
+)
+async def test_a_model_that_takes_for_ever_is_ended_too(
+    world: World, monkeypatch: pytest.MonkeyPatch, begins: str, told: str, state: str
+) -> None:
+    monkeypatch.setattr("bot.answering.LONGEST_S", 0.2)
+    world.model.open.clear()
+    world.model.begins = begins
+    await world.say(said(1))
+    assert world.wall.replies(KEY) == [told]
+    assert await states(world) == [state]
 
 
 async def test_a_stream_that_begins_anew_leaves_no_half(world: World) -> None:
