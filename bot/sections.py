@@ -78,7 +78,8 @@ PlaceName = Annotated[str, StringConstraints(pattern=r"^(slack|discord|web):[^:\
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 Numbers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], NoDecode, BeforeValidator(_listed)]
 Rate = Annotated[str, StringConstraints(pattern=r"^(none|[1-9]\d*/(second|minute|hour|day))$")]
-HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^/\s]+\S*$")]
+WEB_ADDRESS = r"^https?://[^/\s]+\S*$"
+HttpUrl = Annotated[str, StringConstraints(pattern=WEB_ADDRESS)]
 ModelName = Annotated[str, StringConstraints(pattern=r"^\S+$")]
 Automatic = Annotated[bool | None, BeforeValidator(_automatic)]
 """None stands for `auto`."""

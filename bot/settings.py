@@ -6,6 +6,7 @@ default in `sections.py`.
 
 import ipaddress
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -23,6 +24,7 @@ from bot.errors import SettingsError
 from bot.redaction import without_password
 from bot.sections import (
     OPENAI_KEY,
+    WEB_ADDRESS,
     Access,
     Archive,
     Backfill,
@@ -46,6 +48,7 @@ AUTO = "auto"
 OFFLINE = "offline"
 OPENAI_MODEL = ModelEntry(name="gpt-5-mini", context_tokens=400_000, sees=True)
 OPENAI_URL = "https://api.openai.com/v1"
+_WEB_ADDRESS = re.compile(WEB_ADDRESS)
 
 PERSONA = """\
 You are Threadfly, a helpful colleague in a team chat. Answer in the language you are asked in, \
@@ -265,6 +268,9 @@ def _shard_complaints(settings: Settings) -> Iterator[str]:
 
 def _model_complaints(settings: Settings) -> Iterator[str]:
     llm = settings.llm
+    address = settings.credentials.openai_base_url
+    if address and not llm.base_url and not _WEB_ADDRESS.match(address):
+        yield "OPENAI_BASE_URL is no address; allowed: one that begins with http:// or https://"
     names = [entry.name for entry in llm.models]
     if twice := {name for name in names if names.count(name) > 1}:
         yield f"llm.models has {', '.join(sorted(twice))} twice; allowed: each name once"

@@ -362,6 +362,17 @@ class TestModels:
         assert (entry.name, entry.model, entry.base_url) == ("llama", "llama", "http://127.0.0.1:11434/v1")
         assert settings.key_of(entry) is None
 
+    @pytest.mark.parametrize("wrong", ["127.0.0.1:11434/v1", "sk-sesame", "http://", "ftp://h/v1"])
+    def test_an_address_that_is_none_stops_the_start_and_is_not_repeated(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
+    ) -> None:
+        monkeypatch.setenv("OPENAI_BASE_URL", wrong)
+        said = complaint()
+        assert said.startswith("OPENAI_BASE_URL is no address; allowed: ")
+        assert wrong not in said or wrong == "http://"
+        write(folder, "llm: {base_url: 'http://127.0.0.1:11434/v1'}")
+        assert load_settings().models[0].base_url == "http://127.0.0.1:11434/v1"
+
     def test_a_server_of_its_own_never_gets_another_ones_key(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
