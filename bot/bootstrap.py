@@ -75,6 +75,7 @@ async def open_bot(settings: Settings) -> AsyncIterator[Bot]:
         database = open_database(settings.archive_url)
         stack.push_async_callback(database.close)
         archive_id = await schema.prepare(database)
+        await schema.check_writable(database)
         for upkeep in (Upkeep(database).running(), StrayTombstones(database).forgetting()):
             stack.push_async_callback(_ended, asyncio.create_task(upkeep))
         server = await open_dragonfly(settings, stack)

@@ -43,6 +43,8 @@ def _archive(settings: Settings, stack: AsyncExitStack) -> doctor.Check:
         fit = await schema.fit(database)
         if fit is schema.Fit.NEWER:
             raise ArchiveOutdated(schema.MADE_BY_NEWER)
+        if fit is schema.Fit.CURRENT:
+            await schema.check_writable(database)
         if fit is schema.Fit.CURRENT or isinstance(database, SqliteDatabase):
             return ""  # an older file is migrated by `threadfly run` itself
         return OLD_SCHEMA

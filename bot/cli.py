@@ -303,6 +303,8 @@ async def _export(settings: "Settings", scope: "Scope", form: Form, output: Path
 
     async with open_carrying(settings, out=True) as carrying:
         total = await carrying.count(scope)
+        if not total and not await carrying.knows(scope):
+            raise ThreadflyError(f"There is nothing of {':'.join(filter(None, scope))} in the archive.")
         with written(output) as to, progress("Writing", total) as tick:
             return await write_out(carrying, scope, PRINTERS[form](), to, tick)
 

@@ -57,6 +57,12 @@ async def prepare(database: Database) -> str:
     return await database.read(lambda c: str(c.execute(sa.select(archive.c.id)).scalar_one()))
 
 
+async def check_writable(database: Database) -> None:
+    """Raises `StoreError` where the archive can only be read: then nothing that is said could be kept."""
+    nothing = sa.update(archive).where(sa.false()).values(id=archive.c.id)
+    await database.write(lambda c: c.execute(nothing).rowcount)
+
+
 def _config(c: sa.Connection) -> Any:
     from alembic.config import Config
 

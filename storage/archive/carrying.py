@@ -66,6 +66,12 @@ class Carrying:
         query = sa.select(sa.func.sum(sessions.c.messages)).where(*_inside(sessions, scope))
         return await self._database.read(lambda c: c.scalar(query)) or 0
 
+    async def knows(self, scope: Scope) -> bool:
+        """Whether there is anything of it, if only that something must not come back."""
+        tables = (sessions,) if scope.channel else (sessions, gone, forgotten, tombstones)
+        there = sa.or_(*(sa.exists().where(*_inside(table, scope)) for table in tables))
+        return bool(await self._database.read(lambda c: c.scalar(sa.select(there))))
+
     async def out(self, scope: Scope) -> AsyncIterator[Piece]:
         """Every piece of `scope`: of a workspace also what must not come back."""
         if not scope.channel:

@@ -2,15 +2,20 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from bot.domain import Author, Message, SessionKey
+from bot.sheets import Entry, Sheet
+from storage.archive.carrying import Carrying
 from storage.schema import MADE_BY_NEWER
 from tests.databases import opened
 from tests.integration.test_cli import TIMEOUT_S, environment, threadfly
@@ -19,13 +24,15 @@ EXPORT = ("export", "--workspace", "web:playground")
 
 
 async def _make(path: Path) -> None:
-    async with opened(f"sqlite+aiosqlite:///{path}"):
-        pass
+    key, said = SessionKey("web", "playground", "general", "1"), datetime(2026, 1, 1, tzinfo=UTC)
+    async with opened(f"sqlite+aiosqlite:///{path}") as database:
+        message = Message(1, Author("ann", "Ann"), "hello", said)
+        await Carrying(database).take_in(Sheet(key, "hello", "ann", said, said), [Entry(message)])
 
 
 @pytest.fixture
 def archive(folder: Path) -> Path:
-    """An archive with nothing in it."""
+    """An archive with one message in it."""
     (folder / "data").mkdir()
     path = folder / "data" / "threadfly.db"
     asyncio.run(_make(path))
@@ -81,6 +88,55 @@ def _age(archive: Path) -> None:
     with closing(sqlite3.connect(archive)) as db:
         db.execute("UPDATE alembic_version SET version_num = '9999'")
         db.commit()
+
+
+@pytest.mark.parametrize("what", ["--workspace", "--session"])
+def test_an_export_of_what_nobody_knows_is_no_empty_file(what: str, archive: Path, folder: Path) -> None:
+    name = "web:elsewhere" if what == "--workspace" else "web:playground:general:2"
+    told = threadfly("export", what, name, "--output", "all.jsonl")
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr.endswith(f"threadfly: There is nothing of {name} in the archive.\n")
+    assert not (folder / "all.jsonl").exists()
+
+
+def test_what_must_not_come_back_is_exported_though_nothing_else_is_left(archive: Path) -> None:
+    with closing(sqlite3.connect(archive)) as db:
+        db.execute("DELETE FROM messages")
+        db.execute("DELETE FROM sessions")
+        db.execute("INSERT INTO gone VALUES ('web', 'playground', 'general', '')")
+        db.commit()
+    assert '"channel":"general"' in threadfly(*EXPORT).stdout
+
+
+def bound_by_rights(*words: str) -> subprocess.CompletedProcess[str]:
+    """A command of somebody whom rights of files bind: of root only without its privilege."""
+    drop = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    if drop and (not shutil.which("setpriv") or subprocess.run([*drop, "true"], check=False).returncode):
+        pytest.skip("root is not bound by rights here")
+    return subprocess.run(
+        [*drop, sys.executable, "-m", "bot", *words],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("what", ["folder", "file"])
+@pytest.mark.parametrize("words", [("run",), ("forget", "--yes", "--user", "web:playground:ann")])
+def test_what_can_not_be_written_ends_in_one_line(words: Sequence[str], what: str, archive: Path) -> None:
+    place, rights = (archive.parent, 0o500) if what == "folder" else (archive, 0o400)
+    before = place.stat().st_mode
+    place.chmod(rights)
+    try:
+        told = bound_by_rights(*words)
+    finally:
+        place.chmod(before)
+    (line,) = [line for line in told.stderr.splitlines() if line.startswith("threadfly: ")]
+    assert "can't be written" in line
+    assert (told.returncode, told.stdout) == (1, "")
+    assert "Traceback" not in told.stderr
 
 
 def test_a_reader_that_goes_away_is_no_trouble(archive: Path) -> None:
