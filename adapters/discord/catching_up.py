@@ -247,7 +247,7 @@ class CatchingUp:
                 thread["id"]: Behind(str(guild.id), self._places.learn(thread, guild.id), after, newest)
                 async for thread in self._archived(channel, since)
                 if (newest := int(thread.get("last_message_id") or 0))
-                > (after := marks.get(thread["id"], since))
+                > (after := marks.get(str(thread["id"]), since))
             }
             if not await self._bring(list(moved.values())):
                 return False

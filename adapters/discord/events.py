@@ -76,7 +76,7 @@ def author(payload: Payload, bot: Bot) -> Author:
         kind = Speaker.OTHER_BOT
     else:
         kind = Speaker.PERSON
-    return Author(user["id"], display_name(user, payload.get("member")), kind)
+    return Author(str(user["id"]), display_name(user, payload.get("member")), kind)
 
 
 def display_name(user: Payload, member: Payload | None) -> str:
@@ -101,7 +101,7 @@ def names_bot(payload: Payload, bot: Bot) -> bool:
     """It mentions the bot or its own role, or replies to one of its messages; @everyone does not count."""
     if any(int(user["id"]) == bot.id for user in payload.get("mentions") or ()):
         return True
-    if bot.role is not None and str(bot.role) in (payload.get("mention_roles") or ()):
+    if bot.role is not None and str(bot.role) in map(str, payload.get("mention_roles") or ()):
         return True
     if str(bot.id) in _named(payload) or str(bot.role) in _named(payload):
         return True
@@ -132,8 +132,8 @@ def addressed(payload: Payload, bot: Bot, *, direct: bool, in_thread: bool) -> A
 
 
 def _names_others(payload: Payload) -> bool:
-    me = payload["author"]["id"]
-    people = {user["id"] for user in payload.get("mentions") or ()} | _named(payload)
+    me = str(payload["author"]["id"])
+    people = {str(user["id"]) for user in payload.get("mentions") or ()} | _named(payload)
     target = replies_to(payload)
     if target is not None and author_id(target):
         people.add(str(author_id(target)))
@@ -249,4 +249,4 @@ def _attachments(payload: Payload) -> list[Attachment]:
 
 def roles(payload: Payload) -> frozenset[str]:
     """Ids of the author's roles, where the payload has them."""
-    return frozenset((payload.get("member") or {}).get("roles") or ())
+    return frozenset(map(str, (payload.get("member") or {}).get("roles") or ()))

@@ -129,10 +129,10 @@ class Gestures:
 
     async def _answer_this(self, payload: Payload, data: Payload, spot: Spot) -> str:
         """Answer a message as if it had mentioned the bot."""
-        message = ((data.get("resolved") or {}).get("messages") or {}).get(data.get("target_id"))
+        message = ((data.get("resolved") or {}).get("messages") or {}).get(str(data.get("target_id")))
         if message is None or self._receiver is None or spot.kind in (FORUM, MEDIA):
             return _RECEIPTS[Receipt.IGNORED]
-        if message["author"]["id"] != hooks.person(payload).id:
+        if str(events.author_id(message)) != hooks.person(payload).id:
             return NOT_YOURS
         mentions = [*(message.get("mentions") or ()), {"id": str(self._rest.me), "username": ""}]
         asked = {**message, "mentions": mentions, "member": payload.get("member")}

@@ -91,4 +91,4 @@ def person(payload: Payload) -> Author:
     """Who made an interaction."""
     member = payload.get("member") or {}
     user = member.get("user") or payload["user"]
-    return Author(user["id"], events.display_name(user, member))
+    return Author(str(user["id"]), events.display_name(user, member))

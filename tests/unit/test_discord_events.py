@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.discord import addresses, buttons, commands, events, invite, rooms, sending
+from adapters.discord import addresses, buttons, commands, events, hooks, invite, rooms, sending
 from adapters.discord.events import Bot, Names
 from bot.domain import Addressed, Button, Speaker
 
@@ -131,6 +131,15 @@ def test_kinds_of_authors() -> None:
     assert events.author(payload(author=user(100)), BOT).kind is Speaker.BOT
     assert events.author(payload(author={**user(2), "bot": True}), BOT).kind is Speaker.OTHER_BOT
     assert events.author(payload(webhook_id="5"), BOT).kind is Speaker.OTHER_BOT
+
+
+def test_ids_that_are_numbers_are_kept_as_text() -> None:
+    said = payload(author={"id": 1, "username": "ann"}, member={"roles": [8]}, mentions=[{"id": 2}])
+    assert events.message(said, BOT, NAMES).author.id == "1"
+    assert events.roles(said) == {"8"}
+    assert events.addressed(said, BOT, direct=False, in_thread=True) is Addressed.ASIDE
+    assert events.addressed(payload(mention_roles=[101]), BOT, direct=False, in_thread=False)
+    assert hooks.person({"user": {"id": 1}}).id == "1"
 
 
 def test_position_and_times_come_from_the_id() -> None:
