@@ -22,6 +22,7 @@ from .calling import Calls, exchanged, is_lasting, offered, refuses_tools, retol
 from .failures import Cause, Failed
 from .models import ModelSettings
 from .templates import ordered, refused_order
+from .thoughts import Thoughts
 from .transport import MergingTransport
 from .vendor import refused_parameter, translated
 
@@ -125,14 +126,16 @@ class Chat:
         begun, calls = time.monotonic(), Calls()
         messages = ordered(_messages(prompt, sees=self._settings.sees, tools=bool(tools)), refused)
         join = codecs.getincrementaldecoder("utf-16-le")("replace").decode
-        usage = Usage(model=self._settings.name)
+        usage, thoughts = Usage(model=self._settings.name), Thoughts()
         async with aclosing(self._chunks(messages, tools, parameters)) as chunks:
             while (chunk := await _next(chunks)) is not None:
                 usage = _with_news(usage, chunk)
                 calls.take(chunk.tool_call_chunks)
                 # Two halves of a surrogate pair may come in two events.
-                if text := join(chunk.text.encode("utf-16-le", "surrogatepass")):
+                if text := thoughts.shown(join(chunk.text.encode("utf-16-le", "surrogatepass"))):
                     yield Delta(text)
+        if rest := thoughts.rest():
+            yield Delta(rest)
         if usage.finish_reason == "error":
             raise Failed(Cause.BROKEN)
         if wanted := calls.whole(tools):

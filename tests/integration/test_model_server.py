@@ -278,6 +278,13 @@ async def test_thoughts_are_not_shown(server: FakeOpenAI, roster: Roster) -> Non
     assert shown(await ask(roster)) == "42"
 
 
+async def test_nor_are_thoughts_that_a_server_leaves_in_the_answer(
+    server: FakeOpenAI, roster: Roster
+) -> None:
+    server.answers.append(Script(text="<think>\nLet me see\n</think>\n\n42", chunk_chars=3))
+    assert shown(await ask(roster)) == "42"
+
+
 async def test_an_answer_whose_connection_is_cut_after_its_end_is_whole(
     server: FakeOpenAI, roster: Roster
 ) -> None:
