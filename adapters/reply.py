@@ -259,17 +259,19 @@ class PacedReply:
         self._ending = True
         if self._writer is None:
             return
-        if not self._calling:
+        if self._calling:
+            await asyncio.wait({self._writer})
+        else:
             self._writer.cancel()
-        await asyncio.wait({self._writer})
 
     async def _end_sign(self) -> None:
         """A sign under way is waited for: cutting it off would cost its connection."""
         if self._sign is None:
             return
-        if not self._signing:
+        if self._signing:
+            await asyncio.wait({self._sign}, timeout=LAST_CALL_S)
+        else:
             self._sign.cancel()
-        await asyncio.wait({self._sign}, timeout=LAST_CALL_S)
 
     def _cancel(self) -> None:
         for task in (self._writer, self._sign):

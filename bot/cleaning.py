@@ -21,20 +21,21 @@ def clean(text: str) -> str:
 
 
 def clean_message(message: Message) -> Message:
-    """`message` with all its texts clean."""
-    return replace(
-        message,
-        text=clean(message.text),
-        author=clean_author(message.author),
-        attachments=tuple(
-            Attachment(clean(a.name), clean(a.type), a.size, clean(a.url)) for a in message.attachments
-        ),
+    """`message` with all its texts clean: most are so as they come."""
+    text, author = clean(message.text), clean_author(message.author)
+    if not message.attachments and text == message.text and author is message.author:
+        return message
+    attachments = tuple(
+        Attachment(clean(a.name), clean(a.type), a.size, clean(a.url)) for a in message.attachments
     )
+    return replace(message, text=text, author=author, attachments=attachments)
 
 
 def clean_author(author: Author) -> Author:
     """`author` with a clean name and id."""
-    return replace(author, id=clean(author.id), name=clean(author.name))
+    author_id, name = clean(author.id), clean(author.name)
+    same = author_id == author.id and name == author.name
+    return author if same else replace(author, id=author_id, name=name)
 
 
 @lru_cache(NAMES)

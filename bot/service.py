@@ -155,7 +155,10 @@ class Service:
         that overtook it on their way to this process, even if they are still being looked up.
         """
         late = said.again or said.key in self._passed_over or self._now() - said.message.sent_at > LATE
-        return replace(said, message=clean_message(said.message), opens_thread=said.opens_thread and not late)
+        message, opens_thread = clean_message(said.message), said.opens_thread and not late
+        if message is said.message and opens_thread == said.opens_thread:
+            return said
+        return replace(said, message=message, opens_thread=opens_thread)
 
     async def _receive(self, heard: Said) -> Receipt:
         said = self._gate.admit(heard)

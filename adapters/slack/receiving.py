@@ -226,7 +226,7 @@ class Receiver(AsyncMiddleware):
         if parsed is None:
             return
         if isinstance(parsed, Said):
-            receipt = await self._twins.hand_on(replace(parsed, again=again), handler)
+            receipt = await self._twins.hand_on(replace(parsed, again=True) if again else parsed, handler)
         else:
             receipt = await handler(parsed)
         if receipt is not Receipt.IGNORED:

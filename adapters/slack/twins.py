@@ -19,22 +19,22 @@ class Twins:
     """
 
     def __init__(self) -> None:
-        self._under_way: dict[Key, asyncio.Future[None]] = {}
+        self._under_way: dict[Key, asyncio.Event] = {}
         self._taken_up: Recent[Key, None] = Recent(REMEMBERED)
 
     async def hand_on(self, said: Said, handler: Handler) -> Receipt:
         """What became of the message; raises what `handler` raises."""
         key = (said.key, said.message.position, said.answer)
         while other := self._under_way.get(key):
-            await asyncio.wait({other})
+            await other.wait()
         if key in self._taken_up:
             return Receipt.KEPT
-        self._under_way[key] = over = asyncio.get_running_loop().create_future()
+        self._under_way[key] = over = asyncio.Event()
         try:
             receipt = await handler(said)
         finally:
             del self._under_way[key]
-            over.set_result(None)
+            over.set()
         if receipt in TAKEN_UP:
             self._taken_up.put(key, None)
         return receipt
