@@ -96,4 +96,4 @@ def _escaped(text: str) -> str:
 
 def objects(value: Any) -> list[Json]:
     """The objects of a list; of what is none, nothing."""
-    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []

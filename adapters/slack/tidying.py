@@ -6,7 +6,7 @@ rest of a message is taken in whatever one field holds.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from adapters.slack.blocks import objects
@@ -34,28 +34,47 @@ TIME = re.compile(r"\d{1,11}(?:\.\d{1,9})?")
 
 def tidied(told: Any) -> dict[str, Any]:
     """An event, a message, or an object in one: without what is `null` or of a wrong kind."""
-    if not isinstance(told, Mapping):
+    if not isinstance(told, dict):
         return {}
-    sure = ((name, _sure(name, value)) for name, value in told.items())
-    return {name: value for name, value in sure if value is not None}
-
-
-def _sure(name: str, value: Any) -> Any:
-    if name in TIMES:
-        text = _text(value)
-        return text if text is not None and TIME.fullmatch(text) else None
-    if name in TEXTS:
-        return _text(value)
-    if name in NUMBERS:
-        return value if isinstance(value, int) and value >= 0 else None
-    if name in OBJECTS:
-        return tidied(value) or None
-    if name in LISTS:
-        return list(map(tidied, objects(value)))
-    return value
+    return {
+        name: sure
+        for name, value in told.items()
+        if (sure := value if (look := _LOOKS.get(name)) is None else look(value)) is not None
+    }
 
 
 def _text(value: Any) -> str | None:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) else None
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _time(value: Any) -> str | None:
+    text = _text(value)
+    return text if text is not None and TIME.fullmatch(text) else None
+
+
+def _number(value: Any) -> int | None:
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def _object(value: Any) -> dict[str, Any] | None:
+    return tidied(value) or None
+
+
+def _list(value: Any) -> list[dict[str, Any]]:
+    return list(map(tidied, objects(value)))
+
+
+_LOOKS: Mapping[str, Callable[[Any], Any]] = {
+    name: look
+    for names, look in (
+        (TIMES, _time),
+        (TEXTS, _text),
+        (NUMBERS, _number),
+        (OBJECTS, _object),
+        (LISTS, _list),
+    )
+    for name in names
+}
+"""How each field that is read later is looked at; all others are taken as they came."""
