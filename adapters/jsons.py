@@ -1,4 +1,4 @@
-"""JSON as platforms send it."""
+"""JSON as platforms send and take it."""
 
 import json
 from typing import Any
@@ -15,3 +15,14 @@ def loads(text: str | bytes) -> Any:
         return orjson.loads(text)
     except ValueError:
         return json.loads(text)
+
+
+def dumps(value: Any) -> str:
+    """`value` as JSON.
+
+    What orjson can't write (half of a surrogate pair, a huge number) is written as Python writes it.
+    """
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return json.dumps(value)

@@ -41,14 +41,15 @@ async def bare(platform: str, api_url: str) -> AsyncIterator[Floor]:
 
 async def slack(api_url: str) -> None:
     """Bolt with one session that is shared, for ever."""
+    from aiohttp import ClientSession
     from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
     from slack_bolt.async_app import AsyncApp
+    from slack_sdk.web.async_client import AsyncWebClient
 
-    from adapters.slack.client import new_session, new_web_client
     from tests.fakes.slack.server import APP_TOKEN, BOT_TOKEN
 
-    async with new_session() as session:
-        app = AsyncApp(client=new_web_client(session, api_url, BOT_TOKEN))
+    async with ClientSession() as session:
+        app = AsyncApp(client=AsyncWebClient(token=BOT_TOKEN, base_url=api_url, session=session))
 
         async def answer(event: Mapping[str, Any], client: Any) -> None:
             await client.chat_postMessage(channel=event["channel"], thread_ts=event["ts"], text=ANSWER)

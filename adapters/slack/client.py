@@ -12,6 +12,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
+from adapters.jsons import dumps
 from adapters.posts import Throttled
 from adapters.slack.errors import REVOKED, Refused, status_and_code, translated
 from adapters.slack.methods import METHODS
@@ -74,7 +75,7 @@ def vendor_log() -> logging.Logger:
 def new_session() -> aiohttp.ClientSession:
     """The session for everything that is sent to Slack. slack-sdk's own timeouts do not apply to it."""
     connector = aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=45)
-    return aiohttp.ClientSession(connector=connector, timeout=TIMEOUT)
+    return aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, json_serialize=dumps)
 
 
 def new_web_client(session: aiohttp.ClientSession, api_url: str, token: str | None = None) -> AsyncWebClient:
