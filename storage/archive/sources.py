@@ -1,6 +1,7 @@
 """Which messages a turn's model was given by its searches, and the answers that go when these do."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -15,6 +16,9 @@ from storage.tables import erasures, messages, sessions, turn_sources, turns
 
 NOBODY: Final = " "
 """The author of an erasure that takes nothing but answers, because of what their models were given."""
+
+AT_ONCE: Final = 1_000
+"""Ids in one statement: PostgreSQL takes 32,767 parameters."""
 
 TO_BE_TRIED: Final = ("queued", "failed")
 """States of turns that may be answered yet, perhaps not for the first time."""
@@ -78,14 +82,21 @@ def unsay(c: sa.Connection, *given: sa.ColumnElement[bool]) -> None:
     named = sa.select(turn_sources.c.turn_id).where(*given)
     quoting = sa.select(turns.c.id, turns.c.session_id).where(turns.c.id.in_(named))
     rows = c.execute(quoting.order_by(turns.c.id).with_for_update(key_share=True)).all()
-    ids = [row.id for row in rows]
-    if rows:
+    for ids in _some(row.id for row in rows):
         c.execute(sa.update(turns).where(turns.c.id.in_(ids)).values(forgotten=True, stop_asked=True))
-        there = sessions.c.id.in_({row.session_id for row in rows})
-        where = c.execute(sa.select(*(sessions.c[name] for name in KEY_PARTS)).where(there))
-        rest = {"author_id": NOBODY, "upto": 0, "buried": True, "done": 0}
-        c.execute(sa.insert(erasures), [{**row._mapping, **rest} for row in where])
-    c.execute(sa.delete(turn_sources).where(sa.or_(turn_sources.c.turn_id.in_(ids), sa.and_(*given))))
+        c.execute(sa.delete(turn_sources).where(turn_sources.c.turn_id.in_(ids)))
+    rest = {"author_id": NOBODY, "upto": 0, "buried": True, "done": 0}
+    for ids in _some({row.session_id for row in rows}):
+        where = sa.select(*(sessions.c[name] for name in KEY_PARTS)).where(sessions.c.id.in_(ids))
+        c.execute(sa.insert(erasures), [{**row._mapping, **rest} for row in c.execute(where)])
+    c.execute(sa.delete(turn_sources).where(*given))
+
+
+def _some(ids: Iterable[int]) -> Iterator[list[int]]:
+    """So many that every database takes them as parameters of one statement."""
+    left = iter(ids)
+    while some := list(islice(left, AT_ONCE)):
+        yield some
 
 
 def unsaid_in(session_id: Any) -> sa.Select[Any]:
