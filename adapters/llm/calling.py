@@ -102,6 +102,11 @@ class Calls:
             call.pieces.append(text)
             call.length += len(text)
 
+    @property
+    def any(self) -> bool:
+        """Something was called, whether it was offered or not."""
+        return bool(self._growing)
+
     def whole(self, offered: Sequence[Tool]) -> tuple[Call, ...]:
         """The calls of tools that were offered, each with an id of its own."""
         names = {tool.name for tool in offered}

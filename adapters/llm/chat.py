@@ -41,6 +41,10 @@ def open_client(transport: MergingTransport) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(transport=transport, trust_env=False, follow_redirects=True)
 
 
+class _NoSuchTool(Exception):
+    """The model said nothing, and called nothing that it was offered, as small models do."""
+
+
 class _Named(ChatOpenAI):
     """Keeps what langchain-openai drops of an event: the response's id."""
 
@@ -97,6 +101,8 @@ class Chat:
                         async for chunk in chunks:
                             self._dropped = dropped
                             yield chunk
+                except _NoSuchTool:
+                    only_now |= {TOOLS}
                 except openai.APIStatusError as error:
                     name = refused_order(error, dropped) or refused_parameter(error, set(parameters))
                     if name is not None:
@@ -126,13 +132,14 @@ class Chat:
         begun, calls = time.monotonic(), Calls()
         messages = ordered(_messages(prompt, sees=self._settings.sees, tools=bool(tools)), refused)
         join = codecs.getincrementaldecoder("utf-16-le")("replace").decode
-        usage, thoughts = Usage(model=self._settings.name), Thoughts()
+        usage, thoughts, spoke = Usage(model=self._settings.name), Thoughts(), False
         async with aclosing(self._chunks(messages, tools, parameters)) as chunks:
             while (chunk := await _next(chunks)) is not None:
                 usage = _with_news(usage, chunk)
                 calls.take(chunk.tool_call_chunks)
                 # Two halves of a surrogate pair may come in two events.
                 if text := thoughts.shown(join(chunk.text.encode("utf-16-le", "surrogatepass"))):
+                    spoke = spoke or not text.isspace()
                     yield Delta(text)
         if rest := thoughts.rest():
             yield Delta(rest)
@@ -140,6 +147,8 @@ class Chat:
             raise Failed(Cause.BROKEN)
         if wanted := calls.whole(tools):
             yield Called(wanted)
+        elif calls.any and tools and not spoke:
+            raise _NoSuchTool
         yield Finished(replace(usage, latency_ms=round((time.monotonic() - begun) * 1000)))
 
     def _chunks(

@@ -116,6 +116,17 @@ async def test_tools_that_were_not_offered_are_not_called(server: FakeOpenAI, ro
     assert [call.tool for call in calls(await ask(roster))] == ["search"]
 
 
+async def test_a_model_that_calls_only_what_there_is_not_is_asked_without_tools(
+    server: FakeOpenAI, roster: Roster
+) -> None:
+    server.answers = [Script("", calls=[{"name": "recall", "arguments": "{}"}]), Script("Blue.")]
+    chunks = await ask(roster)
+    assert text(chunks) == "Blue."
+    assert [isinstance(chunk, Finished) for chunk in chunks].count(True) == 1
+    assert calls(await ask(roster)) == []
+    assert ["tools" in request.body for request in server.requests] == [True, False, True]
+
+
 @pytest.mark.parametrize(
     ("pieces", "expected"),
     [
