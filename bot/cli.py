@@ -371,6 +371,8 @@ def manifest_slack(
     """Print the app manifest: create an app from it at api.slack.com/apps."""
     from adapters.slack.manifest import render
 
+    if url and not url.startswith(("https://", "http://")):
+        raise typer.BadParameter("an address begins with https://, as in https://bot.example.com")
     typer.echo(render(name=name, url=url))
 
 

@@ -8,11 +8,13 @@ import ipaddress
 import os
 import re
 from collections.abc import Iterator, Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
@@ -215,9 +217,12 @@ def _environment() -> dict[str, str]:
     """The variables of `.env` and of the process, which win unless they are empty."""
     path = Path(ENV_FILE)
     try:
-        from_file = dotenv_values(path) if path.is_file() else {}
+        text = path.read_text("utf-8") if path.is_file() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{ENV_FILE} can't be read: {error}") from error
+    if broken := next((line.original.line for line in parse_stream(StringIO(text)) if line.error), None):
+        raise SettingsError(f"{ENV_FILE}, line {broken}: not NAME=value, or a quote that is not closed")
+    from_file = dotenv_values(stream=StringIO(text))
     return {name: value for name, value in [*from_file.items(), *os.environ.items()] if value}
 
 

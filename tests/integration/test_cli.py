@@ -98,6 +98,12 @@ def test_run_is_ready_without_having_loaded_what_talks_to_a_model(folder: Path) 
     assert not {"langchain_core", "langchain_openai", "openai"} & set(told.stdout.split())
 
 
+def test_a_manifest_takes_no_address_that_slack_would_refuse() -> None:
+    done = threadfly("manifest", "slack", "--url", "bot.example.com")
+    assert done.returncode == 2
+    assert "https://" in done.stderr
+
+
 def test_it_tells_its_version() -> None:
     assert threadfly("--version").stdout == f"threadfly {VERSION}\n"
 

@@ -215,6 +215,14 @@ def test_such_a_variable_in_dotenv_is_told_too(folder: Path) -> None:
     assert "THREADFLY__HTTP__PROT sets nothing" in complaint()
 
 
+@pytest.mark.parametrize("line", ['OPENAI_API_KEY="sk-sesame', "OPENAI_API_KEY sk-sesame"])
+def test_a_line_of_dotenv_that_sets_nothing_is_told_and_not_repeated(folder: Path, line: str) -> None:
+    write(folder, f"# mine\nOPENAI_BASE_URL=http://h/v1\n{line}\n", ".env")
+    said = complaint()
+    assert said.startswith(".env, line 3: ")
+    assert "sesame" not in said
+
+
 def test_a_section_in_a_variable_that_is_no_json_is_told(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
