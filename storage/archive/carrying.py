@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from bot.domain import Author, Part, SessionKey, Usage
 from bot.sheets import Absence, Answered, Counted, Entry, Piece, Scope, Sheet
+from storage.archive.many import insert_messages, insert_turns
 from storage.archive.searchable import found_by
 from storage.archive.sessions import is_buried, make_session, unmake_session
 from storage.archive.statements import (
@@ -16,7 +17,6 @@ from storage.archive.statements import (
     KEY_PARTS,
     LOCK_SESSION,
     OnConflict,
-    insert_message,
     key_of,
     key_values,
     lock_key,
@@ -43,8 +43,6 @@ _TELLS: Final = sa.exists().where(
     sa.or_(messages.c.position == turns.c.asked_position, messages.c.position == turns.c.reply_position),
 )
 """A turn whose question and reply are both gone is of no use to anybody."""
-_KEEP_TURN: Final = OnConflict(lambda insert: insert(turns).on_conflict_do_nothing().returning(turns.c.id))
-_KEEP: Final = OnConflict(lambda insert: insert(parts).on_conflict_do_nothing())
 _GONE: Final = OnConflict(lambda insert: insert(gone).on_conflict_do_nothing())
 _FORGOTTEN: Final = OnConflict(
     lambda insert: (asked := insert(forgotten)).on_conflict_do_update(
@@ -219,15 +217,11 @@ def _take_in(
         session = _make(c, sheet, entries[0])
     if session is None:
         return Counted(0, len(entries))
-    added = sum(
-        insert_message(c, session, key, entry.message, made, entry.gesture)
-        for entry, made in zip(entries, found, strict=True)
-    )
+    added = insert_messages(c, session, key, entries, found)
     if not added and not session.version:
         unmake_session(c, session.id)
         return Counted(0, len(entries))
-    for each in answered:
-        _take_in_turn(c, session.id, each)
+    insert_turns(c, session.id, answered)
     if added:
         c.execute(
             sa.update(sessions)
@@ -262,52 +256,6 @@ def _make(c: sa.Connection, sheet: Sheet, first: Entry) -> Any | None:
             values["continues_at"] = sheet.continues_at or datetime.now(UTC)
         c.execute(sa.update(sessions).where(sessions.c.id == made.id).values(values))
     return c.execute(LOCK_SESSION, key_values(sheet.key)).one()
-
-
-def _take_in_turn(c: sa.Connection, session_id: int, answered: Answered) -> None:
-    """Keep a turn whose question or reply is there, unless it is known."""
-    there = sa.select(messages.c.id).where(
-        messages.c.session_id == session_id, messages.c.position.in_([answered.asked, answered.reply])
-    )
-    if c.execute(there).first() is None:
-        return
-    root = sa.select(turns.c.id).where(
-        turns.c.session_id == session_id, turns.c.asked_position == answered.into
-    )
-    turn = c.execute(
-        _KEEP_TURN(c),
-        {
-            "session_id": session_id,
-            "asked_position": answered.asked,
-            "asker_id": answered.asker.id,
-            "asker_name": answered.asker.name,
-            "state": answered.state,
-            "into_id": c.execute(root).scalar() if answered.into is not None else None,
-            "owner": "",
-            "lease_until": 0.0,
-            "epoch": 1,
-            "cut": answered.asked,
-            "stop_asked": False,
-            "command": answered.command,
-            "deaths": 0,
-            "created_at": answered.created_at,
-            "finished_at": answered.finished_at,
-            "reply_position": answered.reply,
-            **{name: getattr(answered.usage, name) for name in _USAGE},
-        },
-    ).scalar()
-    if turn is not None and answered.parts:
-        posts = [
-            {
-                "turn_id": turn,
-                "number": part.number,
-                "session_id": session_id,
-                "position": part.position,
-                "end": part.end,
-            }
-            for part in answered.parts
-        ]
-        c.execute(_KEEP(c), posts)
 
 
 def _keep_away(c: sa.Connection, absences: Sequence[Absence]) -> None:

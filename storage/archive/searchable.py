@@ -1,12 +1,13 @@
 """Keeps the search index in step with the messages: in their transactions, after their own rows."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from bot.domain import Message, SessionKey
 from bot.finding import Place
-from storage.search.index import Findable, findable, index_made, unindex
+from storage.search.index import Findable, findable, index_made, index_many, unindex
 from storage.tables import sessions
 
 TITLE_LENGTH: Final = 80
@@ -44,6 +45,11 @@ def place_of(session: Any, key: SessionKey) -> Place:
 def let_find(c: sa.Connection, session: Any, key: SessionKey, found: Findable) -> None:
     """Let a message be found from now on."""
     index_made(c, session.id, place_of(session, key), [found])
+
+
+def let_find_many(c: sa.Connection, session: Any, key: SessionKey, found: Sequence[Findable]) -> None:
+    """Let many messages of one session be found from now on."""
+    index_many(c, session.id, place_of(session, key), found)
 
 
 def let_find_no_more(c: sa.Connection, session_id: int, message: Any) -> None:

@@ -130,7 +130,8 @@ def insert_message(
     """
     if message.position <= session.forgotten_upto:
         return False
-    values = _message_values(session.id, key, message, gesture) | {"lent_until": lent_until}
+    values = message_values(session.id, message, key, gesture) | key_values(key)
+    values["lent_until"] = lent_until
     inserted = _INSERT_MESSAGE.first(c, values)
     if inserted is None:
         return False
@@ -142,9 +143,9 @@ def insert_message(
     return True
 
 
-def _message_values(session_id: int, key: SessionKey, message: Message, gesture: str) -> dict[str, Any]:
+def message_values(session_id: int, message: Message, key: SessionKey, gesture: str) -> dict[str, Any]:
+    """A row of `messages`."""
     return {
-        **key_values(key),
         "session_id": session_id,
         "position": message.position,
         "author_id": message.author.id,

@@ -108,6 +108,12 @@ def index_made(c: sa.Connection, session_id: int, place: Place, made: Sequence[F
             _INSERT_ONE.run(c, tail_row(session_id, place, each))
 
 
+def index_many(c: sa.Connection, session_id: int, place: Place, made: Sequence[Findable]) -> None:
+    """As `index_made`, in one statement."""
+    if made:
+        c.execute(_INSERT_TAIL, [tail_row(session_id, place, each) for each in made])
+
+
 def tail_row(session_id: int, place: Place, made: Findable) -> dict[str, Any]:
     """A row of `search_tail`."""
     return {

@@ -1,7 +1,7 @@
 """What is exported is imported as it was, and never what was taken away."""
 
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from bot.domain import (
     Answer,
     Attachment,
     Author,
+    Block,
     Change,
     Deleted,
     Edited,
@@ -31,11 +32,12 @@ from bot.errors import ArchiveUnavailable, ThreadflyError
 from bot.finding import Place
 from bot.lines import pieces_of
 from bot.printed import PRINTERS
-from bot.sheets import Counted, Scope
+from bot.sheets import Counted, Entry, Piece, Scope, Sheet
 from storage.archive.carrying import PAGE, Carrying
 from storage.archive.claims import Claimant
 from storage.archive.erasures import Erasures
 from storage.archive.records import Records
+from storage.archive.summaries import Summaries
 from storage.archive.turns import Turns
 from storage.database import Database
 from storage.search.clauses import clauses_of
@@ -191,6 +193,57 @@ async def test_an_import_that_was_interrupted_anywhere_is_begun_again(
     assert (died, counted) == (10, Counted(0, 6))
     assert await rows(database) == await rows(second)
     assert await exported(database) == text
+
+
+def sheet(key: SessionKey = KEY) -> Sheet:
+    return Sheet(key, "title", ANN.id, T0, T0)
+
+
+async def test_of_two_copies_in_a_file_one_is_taken_in(database: Database) -> None:
+    one, other, same = (said(position, "plum").message for position in (1, 2, 1))
+    entries = [Entry(one, "g"), Entry(other, "g"), Entry(same), Entry(said(3, "pear").message)]
+    assert await Carrying(database).take_in(sheet(), entries) == Counted(2, 2)
+    assert await found(database, "plum") == [1]
+
+
+async def test_a_summary_of_a_stretch_into_which_something_comes_is_made_again(database: Database) -> None:
+    here = [said(position, "plum").message for position in (1, 2, 5, 6)]
+    await Carrying(database).take_in(sheet(), [Entry(message) for message in here])
+    session = await database.read(lambda c: c.scalar(sa.select(sessions.c.id)))
+    blocks = [Block(0, 0, 2, 2, "of one and two"), Block(0, 2, 6, 2, "of five and six")]
+    for block, of in zip(blocks, (here[:2], here[2:]), strict=True):
+        assert await Summaries(database).put(session, block, of)
+    await Carrying(database).take_in(sheet(), [Entry(said(position, "pear").message) for position in (4, 9)])
+    assert [block.text for block in await Summaries(database).blocks(session, 0)] == ["of one and two", ""]
+
+
+async def test_sessions_are_taken_in_side_by_side_and_each_in_its_order(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carry, "TOGETHER", 2)
+    under_way: list[str] = []
+    most = 0
+
+    class Watched(Carrying):
+        async def take_in(self, sheet: Sheet, *a: Any) -> Counted:
+            nonlocal most
+            assert sheet.key.thread not in under_way
+            under_way.append(sheet.key.thread)
+            most = max(most, len(under_way))
+            try:
+                return await super().take_in(sheet, *a)
+            finally:
+                under_way.remove(sheet.key.thread)
+
+    def pieces() -> Iterator[Piece]:
+        for thread in range(1, 21):
+            yield sheet(key := replace(KEY, thread=str(thread)))
+            yield from (Entry(said(thread * 100 + each, "plum", key=key).message) for each in range(5))
+
+    assert await read_in(Watched(database), pieces(), quiet) == Counted(100, 0)
+    assert 1 < most <= carry.AT_ONCE
+    assert under_way == []
+    assert await read_in(Watched(database), pieces(), quiet) == Counted(0, 100)
 
 
 async def test_what_was_deleted_or_forgotten_here_does_not_come_back(
