@@ -33,7 +33,7 @@ from adapters.slack.looking import Looking
 from adapters.slack.methods import RECALL_SHORTCUT
 from adapters.slack.names import Names
 from adapters.slack.shelf import SlackShelf
-from adapters.slack.tidying import tidied
+from adapters.slack.tidying import gesture, tidied
 from adapters.slack.twins import Twins
 from adapters.slack.welcome import Welcome
 from adapters.slack.workspaces import Installation, Workspaces
@@ -190,6 +190,7 @@ class Receiver(AsyncMiddleware):
     ) -> BoltResponse:
         kind = body.get("type")
         event = tidied(body.get("event"))
+        body = body if event else gesture(body)
         if kind == "event_callback" and event.get("type") in {"app_uninstalled", "tokens_revoked"}:
             await self._removed(body, event)
         elif installation is None:

@@ -78,3 +78,32 @@ _LOOKS: Mapping[str, Callable[[Any], Any]] = {
     for name in names
 }
 """How each field that is read later is looked at; all others are taken as they came."""
+
+
+def gesture(told: Any) -> dict[str, Any]:
+    """A press, a command, a shortcut, a window that was filled in, or an object in one: made sure of alike.
+
+    `user` and `channel` are objects there, where they are ids in events.
+    """
+    if not isinstance(told, dict):
+        return {}
+    return {
+        name: sure
+        for name, value in told.items()
+        if (sure := value if (look := _LOOKS_AT_GESTURES.get(name)) is None else look(value)) is not None
+    }
+
+
+def _gestures(value: Any) -> list[dict[str, Any]]:
+    return list(map(gesture, objects(value)))
+
+
+_LOOKS_AT_GESTURES: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("type", "command", "text", "callback_id", "action_id", "value", "response_url"), _text),
+    **dict.fromkeys(("id", "name", "username", "user_id", "user_name", "team_id", "channel_id"), _text),
+    **dict.fromkeys(("private_metadata", "trigger_id"), _text),
+    **dict.fromkeys(("message_ts", "thread_ts"), _time),
+    **dict.fromkeys(("user", "channel", "container", "view", "state", "values"), gesture),
+    "message": tidied,
+    "actions": _gestures,
+}

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from adapters.slack import events
 from adapters.slack.events import Me
+from adapters.slack.tidying import tidied
 from bot.domain import SessionKey
 
 CALLBACK = "threadfly_recall_view"
@@ -69,8 +70,8 @@ def submitted(body: Json, me: Me) -> Asked | None:
         channel, thread = str(told["c"]), str(told["t"])
     except (ValueError, KeyError, TypeError):
         return None
-    values = (view.get("state") or {}).get("values") or {}
-    typed = ((values.get(BLOCK) or {}).get(ACTION) or {}).get("value") or ""
+    block = tidied(((view.get("state") or {}).get("values") or {}).get(BLOCK))
+    typed = tidied(block.get(ACTION)).get("value") or ""
     return Asked(SessionKey(events.PLATFORM, me.workspace, channel, thread), str(typed).strip())
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack.core import ScriptedCore
-from tests.fakes.slack.server import ALICE, BOB, BOT, CHANNEL
+from tests.fakes.slack.server import ALICE, BOB, BOT, CHANNEL, TEAM
 from tests.integration.slack_stage import fake_slack, running
 
 ROOT = "1700000001.000100"
@@ -138,6 +138,25 @@ async def test_odd_wrappings_keep_no_message_from_being_heard(
             await delivered.finished()
             assert (delivered.attempts, delivered.acknowledged) == (1, True), name
             assert len(core.said()) == number + 1, name
+    assert errors(caplog) == []
+
+
+async def test_odd_presses_are_taken_and_acknowledged(
+    slack: FakeSlack, core: ScriptedCore, caplog: pytest.LogCaptureFixture
+) -> None:
+    button = {"action_id": "threadfly_again", "type": "button", "value": f"{CHANNEL} {ROOT} 1700000001000100"}
+    press = {"type": "block_actions", "team": {"id": TEAM}, "user": {"id": ALICE}, "actions": [button]}
+    oddities: list[dict[str, Any]] = [
+        {"user": {"id": ALICE, "username": None}, "response_url": None},
+        {"channel": CHANNEL, "container": None, "message": None, "view": None, "state": []},
+        {"actions": [None, {"action_id": None, "value": 7}, {"type": "static_select"}, button]},
+    ]
+    async with running(slack, core):
+        for number, odd in enumerate(oddities, 1):
+            delivered = slack.deliveries.send("interactive", press | odd)
+            await delivered.finished()
+            assert (delivered.attempts, delivered.acknowledged) == (1, True)
+            assert len(core.events) == number
     assert errors(caplog) == []
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.slack import commands, events
+from adapters.slack import buttons, commands, deeds, events, picks, recall, views
 from adapters.slack.events import Me
-from adapters.slack.tidying import tidied
+from adapters.slack.tidying import gesture, tidied
 from bot.domain import Said, SessionKey
 
 PAYLOADS = Path(__file__).parent.parent / "payloads" / "slack"
@@ -22,6 +22,11 @@ RECORDED = {
     for path in sorted(PAYLOADS.glob("*.json"))
     if (event := json.loads(path.read_text()).get("event"))
 }
+GESTURES = {
+    name: json.loads((PAYLOADS / f"{name}.json").read_text())
+    for name in ("block_actions", "message_action", "slash_command")
+}
+FOUND = '{"c":"C01","t":"1.000001","p":5,"d":0,"h":"main"}\nlion'
 WHO_SAID_WHAT_WHERE = frozenset(
     {
         *("type", "subtype", "channel", "user", "ts", "thread_ts", "bot_id", "text", "hidden", "edited"),
@@ -105,6 +110,61 @@ def test_what_somebody_said_is_heard_whatever_stands_beside_it(told: tuple[str, 
         before.addressed,
     )
     assert after.message.text.startswith(before.message.text.partition("\n")[0])
+
+
+def pressing(action: str, value: str) -> Any:
+    """A press of that button."""
+    button = {**GESTURES["block_actions"]["actions"][0], "action_id": action, "value": value}
+    return {**GESTURES["block_actions"], "actions": [button]}
+
+
+WINDOW = {
+    "type": "view_submission",
+    "user": {"id": "U0ALICE", "username": "alice", "name": "alice", "team_id": "T01"},
+    "view": {
+        "callback_id": views.CALLBACK,
+        "private_metadata": '{"c": "C01", "t": "1.000001"}',
+        "state": {"values": {views.BLOCK: {views.ACTION: {"type": "plain_text_input", "value": "lion"}}}},
+    },
+}
+MADE = [
+    *GESTURES.values(),
+    GESTURES["message_action"] | {"callback_id": "threadfly_recall"},
+    pressing("threadfly_recall_read_0", FOUND),
+    pressing("threadfly_share_offer_0", FOUND),
+    WINDOW,
+]
+
+
+def understood(made: Any) -> list[Any]:
+    """All that may be seen in a gesture."""
+    made = gesture(made)
+    return [
+        buttons.pressed(made, ME, ""),
+        commands.command_order(made, ME, ""),
+        commands.shortcut_order(made, ME, ""),
+        picks.is_pressed(made) and picks.pressed(made),
+        deeds.is_pressed(made) and deeds.pressed(made, "T01"),
+        recall.words_of(made),
+        views.asking(made, ME),
+        views.submitted(made, ME),
+    ]
+
+
+@given(st.data())
+def test_no_gesture_breaks_anything(data: st.DataObject) -> None:
+    made = data.draw(st.sampled_from(MADE))
+    for _ in range(data.draw(st.integers(1, 3))):
+        made = replaced(made, data.draw(st.sampled_from(list(paths(made)))), data.draw(odd))
+    understood(made)
+
+
+@pytest.mark.parametrize("made", MADE)
+def test_a_gesture_of_slacks_means_the_same_once_it_is_made_sure_of(made: Any) -> None:
+    seen = [buttons.pressed(made, ME, ""), commands.command_order(made, ME, "")]
+    seen += [commands.shortcut_order(made, ME, ""), picks.is_pressed(made) and picks.pressed(made)]
+    seen += [deeds.is_pressed(made) and deeds.pressed(made, "T01"), recall.words_of(made)]
+    assert understood(made) == [*seen, views.asking(made, ME), views.submitted(made, ME)]
 
 
 def test_recorded_payloads_are_tidy_but_for_what_is_null() -> None:
