@@ -112,5 +112,5 @@ _DEFAULTS: Payload = {"type": SLASH, "description": ""}
 
 def words(data: Payload) -> str:
     """A slash command as the words after a mention: `model small`."""
-    values = [str(option["value"]) for option in data.get("options", ()) if "value" in option]
+    values = [str(option["value"]) for option in (data.get("options") or ()) if "value" in option]
     return " ".join([data["name"], *values])

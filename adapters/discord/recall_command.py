@@ -68,7 +68,7 @@ def window() -> Payload:
 def typed(data: Payload) -> str:
     """What was typed into the window: its field stands in a row, or below a label."""
     rows = data.get("components") or ()
-    fields = [field for row in rows for field in (*row.get("components", ()), row.get("component") or {})]
+    fields = [field for row in rows for field in (*(row.get("components") or ()), row.get("component") or {})]
     return next(
         (str(each.get("value") or "") for each in fields if each.get("custom_id") == FIELD), ""
     ).strip()
@@ -76,7 +76,7 @@ def typed(data: Payload) -> str:
 
 def words(data: Payload) -> str:
     """What was filled in, as it would be typed."""
-    given = {option["name"]: option["value"] for option in data.get("options", ()) if "value" in option}
+    given = {option["name"]: option["value"] for option in (data.get("options") or ()) if "value" in option}
     parts = [_closed(str(given.get("words", "")).strip())]
     if "from" in given:
         parts.append(f"from:<@{given['from']}>")
@@ -100,12 +100,13 @@ def _unquoted(text: str) -> str:
 
 
 def _name(data: Payload, channel: str) -> str:
-    found = (data.get("resolved") or {}).get("channels", {}).get(channel, {})
+    channels = (data.get("resolved") or {}).get("channels") or {}
+    found = channels.get(channel) or {}
     return re.sub(r"[<>|]", "", str(found.get("name") or ""))
 
 
 def suggestions(data: Payload) -> list[str]:
     """What may be meant by the option that is being typed."""
-    typed = next((str(o.get("value", "")) for o in data.get("options", ()) if o.get("focused")), "")
+    typed = next((str(o.get("value", "")) for o in (data.get("options") or ()) if o.get("focused")), "")
     typed = typed.strip().lower()
     return [date for date in DATES if typed in date]

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.discord import addresses, buttons, commands, events, hooks, invite, rooms, sending
+from adapters.discord import (
+    addresses,
+    buttons,
+    commands,
+    events,
+    hooks,
+    invite,
+    recall_command,
+    rooms,
+    sending,
+)
 from adapters.discord.events import Bot, Names
 from bot.domain import Addressed, Button, Speaker
 
@@ -229,6 +239,15 @@ def test_commands_that_discord_knows_already_are_the_same() -> None:
     assert not commands.same(wanted, known[1:])
     assert not commands.same(commands.wanted(["small", "large"], ["default"]), known)
     assert not commands.same(wanted, [])
+
+
+def test_what_is_null_in_a_command_is_not_there() -> None:
+    assert commands.words({"name": "pause", "options": None}) == "pause"
+    assert recall_command.words({"name": "recall", "options": None}) == ""
+    named = {"options": [{"name": "in", "value": "7"}], "resolved": {"channels": None}}
+    assert recall_command.words(named) == "in:<#7|>"
+    assert recall_command.typed({"components": [{"components": None, "component": None}]}) == ""
+    assert recall_command.suggestions({"options": None})
 
 
 def test_commands_keep_discords_bounds() -> None:
