@@ -11,14 +11,7 @@ from typing import Any
 import discord
 
 from adapters.discord import addresses, invite, leniency
-from adapters.discord.ears import (
-    Many,
-    One,
-    forgetting_others,
-    intents,
-    noting_the_last,
-    stop_hearts,
-)
+from adapters.discord.ears import Many, One, forgetting_others, intents, noting_the_last, stop_hearts
 from adapters.discord.pauses import IDENTIFY_PAUSE_S, LONGEST_PAUSE_S, STEADY_S, Identifies, be_patient
 from adapters.discord.rest import Refused, Rest, TokenRefused, our_errors
 from bot.errors import PlatformForbidden, PlatformUnavailable, PostGone

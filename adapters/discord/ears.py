@@ -17,6 +17,8 @@ from adapters.discord.rest import Rest
 
 log = logging.getLogger(__name__)
 
+TALK = (discord.TextChannel, discord.VoiceChannel, discord.StageChannel, discord.Thread)
+"""Where things are said, and discord.py knows what was said last."""
 HEART_S = 5.0
 """How long a thread that sends heartbeats may take to end; it sends at most one more."""
 
@@ -145,13 +147,10 @@ def noting_the_last(client: discord.Client) -> Callable[[Any], None]:
 
     def run(said: Any) -> None:
         place, _ = client._connection._get_guild_channel(said)
-        if isinstance(place, _TOLD_OF):
+        if isinstance(place, TALK):
             place.last_message_id = int(said["id"])
 
     return run
-
-
-_TOLD_OF = (discord.TextChannel, discord.VoiceChannel, discord.StageChannel, discord.Thread)
 
 
 class One(Ears, discord.Client):
