@@ -143,7 +143,7 @@ class DiscordPosts:
         if events.author_id(post) != self._rest.me or not events.is_told(post):
             return False
         reference = (post.get("message_reference") or {}).get("message_id")
-        if room.answers is not None and str(room.answers) != reference:
+        if room.answers is not None and str(room.answers) != str(reference):
             return False
         mark = buttons.mark_of(post)
         return not asides.is_beside(post) if mark is None else mark.asked == self._asked

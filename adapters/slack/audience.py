@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
+from adapters.slack.cursors import following
 from adapters.slack.events import PLATFORM
 from adapters.slack.fresh import Fresh
 
@@ -72,7 +73,7 @@ async def _all(read: Read, method: str, what: str, **arguments: Any) -> tuple[li
     for _ in range(MOST_PAGES):
         page = await read(method, limit=A_PAGE, cursor=cursor, **arguments)
         found += page.get(what) or ()
-        cursor = (page.get("response_metadata") or {}).get("next_cursor") or None
+        cursor = following(page, cursor)
         if cursor is None:
             return found, True
     return found, False

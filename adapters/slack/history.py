@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from adapters.slack import content, events
 from adapters.slack.client import Client
+from adapters.slack.cursors import following
 from adapters.slack.errors import Refused
 from adapters.slack.events import FLAT, Me
 from adapters.slack.handing import is_handed
@@ -86,7 +87,7 @@ class _Reading:
         while more and len(found) < limit:
             page = await self._read("conversations.history", latest=ts_of(before), cursor=cursor)
             found.extendleft(m for m in messages_of(page) if position_of(m["ts"]) < before)
-            cursor = _cursor(page)
+            cursor = following(page, cursor)
             more = cursor is not None
         whole = not more and len(found) <= limit
         return list(found)[-limit:] if limit else [], whole
@@ -104,7 +105,7 @@ class _Reading:
             raise
         root: Json = next((m for m in messages_of(first) if m["ts"] == self._key.thread), {})
         count = int(root.get("reply_count") or 0)
-        if _cursor(first) and count > self._page * MOST_PAGES:
+        if following(first) and count > self._page * MOST_PAGES:
             later = messages_of(await self._replies(oldest=ts_of(before)))
             return (await self._end(before, limit, count))[-limit:], False, self._after(before, later, limit)
         found: deque[Json] = deque(maxlen=limit + 1)
@@ -142,7 +143,8 @@ class _Reading:
     async def _pages(self, page: Json, **bounds: str) -> AsyncIterator[list[Json]]:
         """The messages of `page` and of those after it; each begins with the thread's first message again."""
         yield messages_of(page)
-        while cursor := _cursor(page):
+        cursor: str | None = None
+        while cursor := following(page, cursor):
             page = await self._replies(cursor=cursor, **bounds)
             yield [m for m in messages_of(page) if m["ts"] != self._key.thread]
 
@@ -163,7 +165,3 @@ class _Reading:
 def _here(key: SessionKey, heard: Iterable[Said | None]) -> Iterator[Said]:
     """Those of this very session; a bot's own words are none."""
     return (said for said in heard if said is not None and said.key == key)
-
-
-def _cursor(page: Json) -> str | None:
-    return (page.get("response_metadata") or {}).get("next_cursor") or None

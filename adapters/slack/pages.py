@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from adapters.slack.cursors import following
 from adapters.slack.errors import UNKNOWN, Refused
 from adapters.slack.markup import position_of, ts_of
 from adapters.slack.stretches import Stretch
@@ -29,7 +30,7 @@ async def of_channel(
         messages = messages_of(page)
         stretch.add(page, messages)
         yield messages
-        cursor = _cursor(page)
+        cursor = following(page, cursor)
         if cursor is None:
             return
         if messages and position_of(messages[-1]["ts"]) <= since:
@@ -56,7 +57,7 @@ async def of_thread(
         messages = messages_of(page)
         stretch.add(page, messages)
         yield messages
-        cursor = _cursor(page)
+        cursor = following(page, cursor)
         if cursor is None:
             return
 
@@ -102,7 +103,7 @@ async def _pages(installation: Installation, method: str, **arguments: Any) -> A
     while True:
         page = await installation.client.read(method, cursor=cursor, **arguments)
         yield page
-        cursor = _cursor(page)
+        cursor = following(page, cursor)
         if cursor is None:
             return
 
@@ -110,7 +111,3 @@ async def _pages(installation: Installation, method: str, **arguments: Any) -> A
 def messages_of(page: Json) -> list[Json]:
     """The messages of a page that are told with a time."""
     return [message for message in map(tidied, page.get("messages") or ()) if message.get("ts")]
-
-
-def _cursor(page: Json) -> str | None:
-    return (page.get("response_metadata") or {}).get("next_cursor") or None

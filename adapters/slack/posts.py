@@ -143,8 +143,8 @@ class SlackPosts:
                 cursor=cursor,
             )
             found.update(self._positions(page))
-            cursor = (page.get("response_metadata") or {}).get("next_cursor")
-            if not cursor:
+            before, cursor = cursor, (page.get("response_metadata") or {}).get("next_cursor")
+            if not cursor or cursor == before:  # a server that gives one page for ever has told its newest
                 return sorted(found)
 
     async def working(self, work: Work) -> None:

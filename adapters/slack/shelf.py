@@ -17,6 +17,7 @@ from typing import Any
 from adapters.cache import Cache
 from adapters.posts import Throttled
 from adapters.slack.audience import Audiences, is_member, is_ours, readers_name
+from adapters.slack.cursors import following
 from adapters.slack.errors import Refused
 from adapters.slack.events import FLAT, PLATFORM, Me, is_direct
 from adapters.slack.fresh import Fresh
@@ -291,7 +292,7 @@ class SlackShelf:
                 **whose,
             )
             found += [each for each in page.get("channels") or () if each.get("id")]
-            cursor = (page.get("response_metadata") or {}).get("next_cursor") or None
+            cursor = following(page, cursor)
             if cursor is None:
                 return found, True
         return found, False

@@ -6,6 +6,7 @@ import pytest
 
 from adapters.slack.markup import position_of
 from adapters.slack.methods import METHODS
+from bot.errors import PlatformUnavailable
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack.core import Marks, ScriptedCore
 from tests.fakes.slack.server import ALICE, BOB, BOT, CHANNEL, DM, TEAM
@@ -80,6 +81,21 @@ async def test_missed_replies_are_found_though_nothing_tells_when_they_came(
     async with running(slack, core, Marks(C01=mark(60)), catch_up=True):
         await core.until(core.said)
     assert [said.message.position for said in core.said()] == [position_of(ts)]
+
+
+async def test_a_list_that_goes_in_circles_is_not_read_for_ever(slack: FakeSlack, core: ScriptedCore) -> None:
+    slack.circles, slack.history_page = True, 2
+    async with running(slack, core) as platform:
+        thread = slack.say("let us go to Norway", user=BOB, deliver=False)
+        for number in range(4):
+            slack.say(f"or to Sweden, {number}", user=BOB, thread_ts=thread, deliver=False)
+        slack.say(f"<@{BOT}> hello", thread_ts=thread)
+        await core.until(lambda: core.answered)
+        (said,) = core.said()
+        with pytest.raises(PlatformUnavailable, match="again and again"):
+            await platform.history(said.key, said.message.position, 10)
+    asked = [method for method, _ in slack.calls if method == "conversations.replies"]
+    assert len(asked) == 2
 
 
 def bare(text: str, ts: str, **more: str) -> Json:

@@ -384,7 +384,7 @@ class WebApi:
         }
         answer["has_more"] = end < len(replies)
         if answer["has_more"]:
-            answer["response_metadata"] = {"next_cursor": str(end)}
+            answer["response_metadata"] = {"next_cursor": "0" if self._slack.circles else str(end)}
         return answer
 
     def _between(self, ts: str, arguments: Json) -> bool:
@@ -405,7 +405,7 @@ class WebApi:
         end = start + len(page)
         answer: Json = {"messages": [self._told(m, arguments) for m in page], "has_more": end < len(found)}
         if answer["has_more"]:
-            answer["response_metadata"] = {"next_cursor": str(end)}
+            answer["response_metadata"] = {"next_cursor": "0" if self._slack.circles else str(end)}
         return answer
 
     def _told(self, message: Json, arguments: Json) -> Json:

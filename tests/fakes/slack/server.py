@@ -52,6 +52,8 @@ class FakeSlack:
         self.history_page = 1000
         """Messages a page at most: 15 for distributed apps."""
         self.tells_latest_reply = True
+        self.circles = False
+        """What was said is told by its first page, again and again."""
         """Of a thread's first message in histories."""
         self.user_info: dict[str, Json] = {}
         """What `users.info` tells otherwise of somebody."""
