@@ -71,7 +71,7 @@ class FakeJournal(Journal):
             raise LeaseLost("somebody else has it")
 
     def left_s(self) -> float:
-        return 0.01
+        return 0.0 if self.lost else 0.01
 
     async def intend(self, number: int) -> None:
         self.check()

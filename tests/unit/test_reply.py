@@ -271,6 +271,20 @@ class TestLosingTheLease:
             await scene.finish("Hello.")
         assert scene.posts.shown() == []
 
+    async def test_a_call_that_the_platform_holds_back_is_cut_off(self, scene):
+        scene.posts.hold = asyncio.Event()
+        finishing = asyncio.ensure_future(scene.reply.finish(Answer("Hello.")))
+        await scene.posts.waiting.wait()
+        await asyncio.sleep(0.03)  # the lease is renewed meanwhile: it is looked at again
+        assert not finishing.done()
+        scene.journal.lost = True
+        async with asyncio.timeout(5):
+            with pytest.raises(LeaseLost):
+                await finishing
+        scene.posts.hold.set()
+        await scene.time.idle()
+        assert scene.posts.shown() == []
+
     async def test_abandoning_waits_for_the_call_and_writes_its_post_down(self, scene):
         scene.posts.hold = asyncio.Event()
         await scene.reply.show("One")
