@@ -94,14 +94,15 @@ def _models(settings: Settings, stack: AsyncExitStack) -> Iterator[doctor.Check]
 
 def _slack(settings: Settings) -> list[doctor.Check]:
     credentials = settings.credentials
-    if not settings.slack_on or not credentials.slack_bot_token.get_secret_value():
-        return []  # many workspaces: each brings its own token when it is installed
+    if not settings.slack_on:
+        return []
     from adapters.slack.doctor import checks
 
     return checks(
         bot_token=credentials.slack_bot_token.get_secret_value(),
         app_token=credentials.slack_app_token.get_secret_value(),
         signing_secret=credentials.slack_signing_secret.get_secret_value(),
+        config_token=credentials.slack_config_token.get_secret_value(),
         mode=settings.slack.mode,
         api_url=settings.slack.api_url,
     )

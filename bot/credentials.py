@@ -12,6 +12,7 @@ _VARIABLES = {
     "slack_bot_token": "SLACK_BOT_TOKEN",
     "slack_app_token": "SLACK_APP_TOKEN",
     "slack_signing_secret": "SLACK_SIGNING_SECRET",
+    "slack_config_token": "SLACK_CONFIG_TOKEN",
     "slack_client_id": "SLACK_CLIENT_ID",
     "slack_client_secret": "SLACK_CLIENT_SECRET",
     "encryption_key": "THREADFLY_ENCRYPTION_KEY",
@@ -30,6 +31,8 @@ class Credentials:
     slack_bot_token: SecretStr = NONE
     slack_app_token: SecretStr = NONE
     slack_signing_secret: SecretStr = NONE
+    slack_config_token: SecretStr = NONE
+    """Lets `threadfly doctor` read the app's settings; nothing else needs it, and it switches nothing on."""
     slack_client_id: SecretStr = NONE
     slack_client_secret: SecretStr = NONE
     encryption_key: SecretStr = NONE
@@ -59,7 +62,8 @@ class Credentials:
 
     def complaints(self, mode: SlackMode) -> Iterator[str]:
         """Sentences about a set of credentials of which only a part is there, or is swapped."""
-        slack = [name for ours, name in _VARIABLES.items() if ours.startswith("slack_") and self._has(ours)]
+        for_running = {ours: name for ours, name in _VARIABLES.items() if ours != "slack_config_token"}
+        slack = [name for ours, name in for_running.items() if ours.startswith("slack_") and self._has(ours)]
         lacks = self._slack_lacks(mode)
         if slack and lacks:
             yield (

@@ -27,11 +27,13 @@ SPECIAL = 0
 METHODS: Mapping[str, Method] = {
     "agents.sessions.setStatus": Method(("chat:write",), TIER_3),
     "apps.connections.open": Method((), TIER_1),
+    "apps.manifest.export": Method((), TIER_3),
     "assistant.threads.setStatus": Method(("chat:write",), SPECIAL),
     "assistant.threads.setSuggestedPrompts": Method(("assistant:write",), SPECIAL),
     "assistant.threads.setTitle": Method(("assistant:write",), SPECIAL),
     "auth.teams.list": Method((), TIER_2),
     "auth.test": Method((), SPECIAL),
+    "bots.info": Method(("users:read",), TIER_3),
     "chat.appendStream": Method(("chat:write",), TIER_4),
     "chat.delete": Method(("chat:write",), TIER_3),
     "chat.postEphemeral": Method(("chat:write",), TIER_4),
@@ -54,7 +56,8 @@ METHODS: Mapping[str, Method] = {
     "users.list": Method(("users:read",), TIER_2),
     "views.open": Method((), TIER_4),
 }
-"""`apps.connections.open` goes with the app-level token (scope `connections:write`)."""
+"""`apps.connections.open` goes with the app-level token (scope `connections:write`), `apps.manifest.export`
+with an app configuration token; it is the doctor's alone, and so is `bots.info`."""
 
 EVENTS: Mapping[str, tuple[str, ...]] = {
     "agent_session_stopped": ("assistant:write",),

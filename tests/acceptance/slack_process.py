@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.fakes.openai import FakeOpenAI
 from tests.fakes.slack import FakeSlack
-from tests.fakes.slack.server import APP_TOKEN, BOT, BOT_TOKEN, CHANNEL
+from tests.fakes.slack.server import APP_TOKEN, BOT, BOT_TOKEN, CHANNEL, CONFIG_TOKEN
 
 ROOT = Path(__file__).parents[2]
 START_S = 60.0
@@ -40,9 +40,9 @@ class World:
         await self.slack.until(lambda: self.slack.deliveries.opened >= before + connections, START_S)
         return process
 
-    async def says(self, *words: str) -> str:
+    async def says(self, *words: str, **settings: str) -> str:
         """What a command prints, beside the bots that run."""
-        process = await self._threadfly(*words, stdout=asyncio.subprocess.PIPE)
+        process = await self._threadfly(*words, stdout=asyncio.subprocess.PIPE, **settings)
         printed, _ = await asyncio.wait_for(process.communicate(), WAIT_S)
         return printed.decode()
 
@@ -132,4 +132,6 @@ async def world(folder: Path, *, scale: float = 0.02, **options: Any) -> AsyncIt
                 await process.wait()
         assert slack.violations == []
         logged = made.logged()
-        assert not any(secret in logged for secret in (BOT_TOKEN, APP_TOKEN, "sk-fake", "ticket="))
+        assert not any(
+            secret in logged for secret in (BOT_TOKEN, APP_TOKEN, CONFIG_TOKEN, "sk-fake", "ticket=")
+        )

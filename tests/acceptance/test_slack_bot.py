@@ -10,7 +10,7 @@ import pytest_asyncio
 from adapters.slack.markup import ts_of
 from tests.acceptance.slack_process import WAIT_S, World, world
 from tests.fakes.openai import Script
-from tests.fakes.slack.server import ALICE, BOB, BOT, DM, OTHER_CHANNEL
+from tests.fakes.slack.server import ALICE, BOB, BOT, CONFIG_TOKEN, DM, OTHER_CHANNEL
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -161,6 +161,14 @@ async def test_what_people_think_of_answers_is_shown_to_the_operator(made: World
     row = next(line for line in shown if "slack" in line)
     assert [cell.strip() for cell in head.split("┃")][-2] == "👎"
     assert [cell.strip() for cell in row.split("│")][-2] == "1"
+
+
+async def test_the_doctor_names_what_the_app_lacks(made: World) -> None:
+    made.slack.manifest["settings"]["event_subscriptions"]["bot_events"].remove("message.groups")
+    printed = await made.says("doctor", SLACK_CONFIG_TOKEN=CONFIG_TOKEN)
+    assert "missing: event message.groups" in printed
+    assert "threadfly manifest slack" in printed
+    assert CONFIG_TOKEN not in printed
 
 
 async def test_pause_and_resume(made: World) -> None:

@@ -325,6 +325,14 @@ class TestPlatforms:
             "set what is missing, or unset the rest"
         )
 
+    def test_the_doctors_token_switches_nothing_on_and_stops_no_start(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SLACK_CONFIG_TOKEN", "xoxe.xoxp-1-sesame")
+        settings = load_settings()
+        assert (settings.slack_on, settings.playground_on) == (False, True)
+        assert "xoxe.xoxp-1-sesame" in settings.secrets()
+
     def test_swapped_tokens_stop_the_start(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SLACK_BOT_TOKEN", APP)
         monkeypatch.setenv("SLACK_APP_TOKEN", BOT)
@@ -416,7 +424,7 @@ def test_the_archive_is_a_file_in_the_data_folder(folder: Path) -> None:
 
 
 def test_no_secret_is_in_what_settings_print(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DISCORD_TOKEN", "OPENAI_API_KEY", "THREADFLY__WEB__TOKEN"):
+    for name in ("DISCORD_TOKEN", "OPENAI_API_KEY", "SLACK_CONFIG_TOKEN", "THREADFLY__WEB__TOKEN"):
         monkeypatch.setenv(name, "open-sesame")
     monkeypatch.setenv("THREADFLY__HOT__URL", "redis://u:sesame@h")
     monkeypatch.setenv("THREADFLY__ARCHIVE__URL", "postgresql://u:sesame@h/d")

@@ -40,6 +40,7 @@ class WebApi:
             "assistant.threads.setTitle": self._set_title,
             "auth.teams.list": self._teams_list,
             "auth.test": self._auth_test,
+            "bots.info": self._bot_info,
             "chat.appendStream": self._append_stream,
             "chat.delete": self._delete,
             "chat.postEphemeral": self._post_ephemeral,
@@ -73,6 +74,8 @@ class WebApi:
         check_arguments(method, arguments)
         if method == "apps.connections.open":
             return self._open_connection(token)
+        if method == "apps.manifest.export":
+            return self._export(token, arguments)
         if method == "oauth.v2.access":
             return self._oauth(arguments)
         channel = str(arguments.get("channel") or arguments.get("channel_id") or "")
@@ -140,6 +143,16 @@ class WebApi:
         base = self._slack.url.replace("http", "ws", 1)
         return {"url": f"{base}/link/?ticket={ticket}&app_id={self._slack.app_id}"}
 
+    def _export(self, token: str, arguments: Json) -> Json:
+        """An app's settings, which only a token of its owner's may see."""
+        if token.startswith(("xoxb-", "xapp-")):
+            raise Refused("not_allowed_token_type")
+        if token != self._slack.config_token:
+            raise Refused("token_expired" if token.startswith("xoxe.xoxp-") else "invalid_auth")
+        if arguments.get("app_id") != self._slack.app_id:
+            raise Refused("app_not_found")
+        return {"manifest": self._slack.manifest}
+
     def _oauth(self, arguments: Json) -> Json:
         team = self._slack.teams.get(self._slack.oauth_codes.pop(arguments.get("code", ""), ""))
         if team is None:
@@ -177,6 +190,14 @@ class WebApi:
             "bot_id": team.bot_id,
             "is_enterprise_install": bool(team.enterprise),
         } | ({"enterprise_id": team.enterprise, "team_id": team.enterprise} if team.enterprise else {})
+
+    async def _bot_info(self, team: Team, arguments: Json) -> Json:
+        if team.enterprise and not arguments.get("team_id"):
+            raise Refused("missing_argument")
+        if arguments.get("bot") != team.bot_id:
+            raise Refused("bot_not_found")
+        bot = {"id": team.bot_id, "deleted": False, "name": "threadfly", "user_id": team.bot_user}
+        return {"bot": bot | {"app_id": self._slack.app_id}}
 
     # What the bot says.
 

@@ -28,11 +28,13 @@ FORMATTING = {"text", "blocks", "attachments", "markdown_text", "link_names", "p
 ARGUMENTS: dict[str, set[str]] = {
     "agents.sessions.setStatus": {"channel_id", "thread_ts", "status", "title", "initiator_user_id"},
     "apps.connections.open": set(),
+    "apps.manifest.export": {"app_id"},
     "assistant.threads.setStatus": {"channel_id", "thread_ts", "status", "loading_messages"},
     "assistant.threads.setSuggestedPrompts": {"channel_id", "thread_ts", "title", "prompts"},
     "assistant.threads.setTitle": {"channel_id", "thread_ts", "title"},
     "auth.teams.list": {"cursor", "limit", "include_icon"},
     "auth.test": set(),
+    "bots.info": {"bot"},
     "chat.appendStream": {"channel", "ts", "markdown_text", "chunks"},
     "chat.delete": {"channel", "ts", "as_user"},
     "chat.postEphemeral": (FORMATTING - {"metadata"}) | {"channel", "user", "thread_ts"},

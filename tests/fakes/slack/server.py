@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from adapters.slack.manifest import manifest
 from adapters.slack.methods import bot_scopes
 from tests.fakes.slack.api import WebApi, parse
 from tests.fakes.slack.delivery import Delivered, Deliveries
@@ -19,6 +20,7 @@ from tests.fakes.slack.world import Channel, Clock, Json, Team, new_id
 TEAM, BOT, CHANNEL, OTHER_CHANNEL, DM = "T01", "U0BOT", "C01", "C02", "D01"
 ALICE, BOB, CAROL = "U0ALICE", "U0BOB", "U0CAROL"
 APP_TOKEN, BOT_TOKEN = "xapp-1-fake-app-token", "xoxb-fake-bot-token"
+CONFIG_TOKEN = "xoxe.xoxp-1-fake-config-token"
 
 
 class FakeSlack:
@@ -45,6 +47,10 @@ class FakeSlack:
         """Calls of a method wait until its event is set."""
         self.traps: list[Trap] = []
         self.app_id, self.app_token = "A01", APP_TOKEN
+        self.config_token = CONFIG_TOKEN
+        """Of somebody who owns the app."""
+        self.manifest: Json = {"_metadata": {"major_version": 1, "minor_version": 1}} | manifest()
+        """What the app was made from."""
         self.client_id, self.client_secret = "111.222", "fake-client-secret"
         self.oauth_codes: dict[str, str] = {}
         self.tickets: set[str] = set()
