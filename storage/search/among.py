@@ -34,6 +34,27 @@ def among_hashed(dialect: str, column: sa.ColumnElement[Any], name: str) -> sa.C
     return sa.func.coalesce(column.in_(listed), sa.false())  # as a plain condition it would become a join
 
 
+def among_looked_up(dialect: str, column: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[bool]:
+    """As `among_named`, for looking up hundreds of values in an index.
+
+    PostgreSQL would else take most of a table for wanted that it has no statistics of yet, and read it all.
+    """
+    if dialect != "postgresql":
+        return among_named(dialect, column, name)
+    return among_found(
+        dialect, column, sa.select(sa.func.unnest(sa.bindparam(name, type_=ARRAY(column.type))))
+    )
+
+
+def among_found(
+    dialect: str, column: sa.ColumnElement[Any], values: sa.Select[Any]
+) -> sa.ColumnElement[bool]:
+    """Whether `column` is one of the few that `values` finds, which PostgreSQL looks for first, and once."""
+    if dialect != "postgresql":
+        return column.in_(values)
+    return column == sa.any_(sa.func.array(values.scalar_subquery(), type_=ARRAY(column.type)))
+
+
 def among_named(dialect: str, column: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[bool]:
     """The same for a statement that is prepared for `dialect`, with the list that is given as `name`."""
     return _among(dialect, column, name)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from storage.prepared import Prepared, prepared
-from storage.search.among import among_hashed, among_named
+from storage.search.among import among_found, among_hashed, among_looked_up, among_named
 from storage.search.checks import Checks, in_time, times
 from storage.search.index import microseconds
 from storage.search.places import numbers_of
@@ -71,7 +71,10 @@ _held, _shown, _doc = search_terms.c, search_buckets.c, search_docs.c
 _COUNTS: Final = Prepared(
     lambda dialect: (
         sa.select(_held.term, sa.func.count().label("buckets"))
-        .where(_held.era.in_(sa.select(_shown.era)), among_named(dialect, _held.term, "terms"))
+        .where(
+            among_found(dialect, _held.era, sa.select(_shown.era).distinct()),
+            among_looked_up(dialect, _held.term, "terms"),
+        )
         .group_by(_held.term)
     )
 )
