@@ -118,8 +118,8 @@ class Line:
 
 
 def note_shown(note: Note) -> Shown:
-    shown: Shown = {"number": note.number, "channel": note.channel, "root": note.root, "text": note.text}
-    shown["body"] = tree(note.text)
+    shown: Shown = {"number": note.number, "after": note.after, "channel": note.channel, "root": note.root}
+    shown |= {"text": note.text, "body": tree(note.text)}
     if note.download:
         shown["download"] = note.download
     return shown if note.found is None else shown | {"found": note.found}

@@ -43,6 +43,8 @@ class Note:
     """A sentence for one person alone, kept by nobody."""
 
     number: int
+    after: int
+    """The last stamp of the room when it was told: what came later stands below it."""
     to: str
     channel: str
     root: int | None

@@ -196,7 +196,7 @@ class Room:
     ) -> None:
         """Show a sentence, what was found, or where a file is, to one person."""
         self._notes += 1
-        self._tell_all(Note(self._notes, to, channel, root, text, found, download))
+        self._tell_all(Note(self._notes, self._stamped, to, channel, root, text, found, download))
 
     # What anybody reads. Who may is for the caller to ask `place`.
 

@@ -1,24 +1,20 @@
 """The playground in a real browser, with a scripted bot behind it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import BrowserContext, FilePayload, Locator, Page, expect
+from playwright.async_api import BrowserContext, FilePayload, Page, expect
 
-from adapters.http import HttpServer
 from adapters.web.memory import Remembered
-from adapters.web.platform import WebPlatform
 from bot.domain import Answer, Outcome, Said, SessionKey
 from bot.ports import Reply
 from tests.acceptance.browser import browser, context, page
+from tests.acceptance.playground import Place, box, channel, place, speak_as, thread, visit
 from tests.fakes.playground import Core, Marks, failing, opened, served
 
-__all__ = ["browser", "context", "page"]
+__all__ = ["browser", "context", "page", "place"]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HOSTILE = (
@@ -37,51 +33,6 @@ HOSTILE = (
     '"><details open ontoggle="document.title=\'owned\'">',
     "@Ann<img src=x onerror=\"document.title='owned'\">",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A playground that is being served."""
-
-    core: Core
-    platform: WebPlatform
-    server: HttpServer
-
-    @property
-    def url(self) -> str:
-        return self.server.url
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
-    core = Core()
-    async with served(tmp_path, core) as (platform, server):
-        yield Place(core, platform, server)
-
-
-def box(page: Page, name: str = "Message #general") -> Locator:
-    return page.get_by_role("combobox", name=name)
-
-
-def channel(page: Page) -> Locator:
-    return page.locator("#main .message")
-
-
-def thread(page: Page) -> Locator:
-    return page.locator("#thread .message")
-
-
-async def visit(page: Page, place: Place, as_: str = "Ann", hash: str = "") -> None:
-    await page.goto(f"{place.url}/{hash}")
-    await expect(box(page)).to_be_visible()
-    await speak_as(page, as_)
-
-
-async def speak_as(page: Page, name: str) -> None:
-    choice = page.get_by_role("radio", name=name)
-    if not await choice.is_checked():
-        await page.locator(".cast label", has_text=name).click()
-        await expect(choice).to_be_checked()
 
 
 async def test_a_newcomer_is_shown_what_to_do_and_gets_an_answer_in_a_thread(

@@ -599,7 +599,7 @@ async def test_what_the_bot_tells_one_person_reaches_that_person(tmp_path: Path)
         await platform.tell(key(17), Author("ann", "Ann"), "not for Joe")
         await platform.tell(key(17), Author("joe", "Joe"), "for Joe")
         frame = await socket.receive_json(timeout=WAIT_S)
-    note = {"number": 2, "channel": "general", "root": 17, "text": "for Joe"}
+    note = {"number": 2, "after": 0, "channel": "general", "root": 17, "text": "for Joe"}
     assert frame["news"] == [{"note": note | {"body": [["p", {}, "for Joe"]]}}]
 
 

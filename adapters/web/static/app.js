@@ -14,19 +14,23 @@ const thread = document.getElementById("thread");
 class App {
   /** Become `me` ("": whoever comes first), however long the server takes to be there. */
   async enter(me) {
+    const chosen = (this.chosen = {}); // who is chosen last speaks, however slow the answers are
+    clearTimeout(this.retry);
+    this.room?.leave();
+    this.closePanes();
     try {
-      await this.become(me);
+      const start = await Room.start(me);
+      if (this.chosen === chosen) await this.become(start);
     } catch (error) {
+      if (this.chosen !== chosen) return;
       this.closePanes();
       main.replaceChildren(h("p", { class: "cannot", role: "alert" }, `${error.message} Trying again…`));
-      setTimeout(() => this.enter(error instanceof Unknown ? "" : me), RETRY_MS);
+      this.retry = setTimeout(() => this.enter(error instanceof Unknown ? "" : me), RETRY_MS);
     }
   }
 
-  async become(me) {
-    this.room?.leave();
-    this.closePanes();
-    this.room = await Room.enter(me);
+  async become(start) {
+    this.room = new Room(start);
     sessionStorage.setItem(ME, this.room.me);
     this.room.on("connection", ({ up }) => this.showConnection(up));
     this.room.on("reload", () => this.enter(this.room.me));
@@ -41,19 +45,22 @@ class App {
     const place = this.room.channels.get(channel) ?? [...this.room.channels.values()][0];
     const position = place.id === channel && place.kind !== "direct" && /^\d+$/.test(root ?? "") ? Number(root) : null;
     document.body.dataset.pane = position ? "thread" : this.atSide ? "side" : "main";
-    await Promise.all([this.showChannel(place), this.showThread(place, position)]);
+    const filled = Promise.all([this.showChannel(place, !position), this.showThread(place, position)]);
     this.showChannels();
-    if (place.id === channel && /^\d+$/.test(message ?? "")) await (this.beside ?? this.pane).list.reveal(Number(message));
+    this.comeBack();
     document.title = `${place.kind === "direct" ? place.name : `#${place.name}`} · Threadfly playground`;
+    const pane = this.beside ?? this.pane;
+    await filled;
+    if (place.id === channel && /^\d+$/.test(message ?? "")) await pane.tryTo(() => pane.list.reveal(Number(message)));
   }
 
-  async showChannel(place) {
+  async showChannel(place, alone) {
     if (this.pane?.channel.id === place.id) return;
     this.pane?.end();
     this.pane = new Pane(this, main, place, null);
     this.room.unread.delete(place.id);
+    if (alone && !matchMedia("(max-width: 719px)").matches) this.pane.composer.box.focus();
     await this.pane.fill();
-    if (!matchMedia("(max-width: 719px)").matches) this.pane.composer.box.focus();
   }
 
   async showThread(place, position) {
@@ -80,15 +87,20 @@ class App {
   }
 
   openThread(channel, position) {
-    this.opener = document.activeElement;
     this.go(`#/${channel}/${position}`);
   }
 
   closeThread() {
-    const { root } = this.beside ?? {};
+    this.left = this.beside?.root;
     this.go(`#/${this.pane.channel.id}`);
-    const opener = document.getElementById(`main-${root}`)?.querySelector(".message");
+  }
+
+  /** Put the focus on what a thread was opened from, once that is in sight again. */
+  comeBack() {
+    if (!this.left || this.beside) return;
+    const opener = document.getElementById(`main-${this.left}`)?.querySelector(".message");
     (opener ?? this.pane.composer.box).focus();
+    this.left = null;
   }
 
   back(pane) {

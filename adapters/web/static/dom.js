@@ -12,6 +12,26 @@ export function h(tag, props = {}, ...children) {
   return element;
 }
 
+/** Make `old` read as `now` does, and leave alone what reads the same: somebody may be pressing or marking it. */
+export function settle(old, now) {
+  if (old.isEqualNode(now)) return;
+  if (old.nodeType === Node.TEXT_NODE && now.nodeType === Node.TEXT_NODE && now.data.startsWith(old.data)) {
+    old.appendData(now.data.slice(old.data.length));
+  } else if (old.nodeName !== now.nodeName || old.nodeType !== Node.ELEMENT_NODE || old.nodeName === "BUTTON") {
+    old.replaceWith(now); // a button does what it was made for, so it never becomes another
+  } else {
+    settleAttributes(old, now);
+    const [were, are] = [[...old.childNodes], [...now.childNodes]];
+    are.forEach((child, at) => (at < were.length ? settle(were[at], child) : old.append(child)));
+    were.slice(are.length).forEach((child) => child.remove());
+  }
+}
+
+function settleAttributes(old, now) {
+  for (const { name } of [...old.attributes]) if (!now.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of now.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+}
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /** One of the symbols in index.html. */

@@ -1,6 +1,6 @@
 // The posts of one channel or thread, in order, kept in step with the room.
 
-import { h, icon } from "./dom.js";
+import { h, icon, settle } from "./dom.js";
 import { dayOf, postItem, timeOf } from "./post.js";
 
 const TOGETHER_MS = 5 * 60 * 1000;
@@ -10,7 +10,8 @@ export class PostList {
   constructor(pane, empty) {
     this.pane = pane;
     this.items = new Map(); // position -> element
-    this.more = h("button", { type: "button", class: "more", hidden: true, onclick: () => this.loadEarlier() }, "Show earlier messages");
+    this.first = 0; // from this position on, everything is shown; what is above comes with loadEarlier
+    this.more = h("button", { type: "button", class: "more", hidden: true, onclick: () => this.pane.tryTo(() => this.loadEarlier()) }, "Show earlier messages");
     this.list = h("ol", { class: "posts" });
     const log = h("div", { class: "log", role: "log", "aria-live": "polite", "aria-relevant": "additions", "aria-label": pane.label }, this.list);
     this.empty = empty;
@@ -27,26 +28,35 @@ export class PostList {
   }
 
   async load() {
-    const { posts, more } = await this.pane.room.load(this.pane.channel.id, this.pane.root, null);
-    this.more.hidden = !more;
-    for (const post of posts) this.put(post);
+    await this.take(null);
+    for (const [position, item] of this.items) {
+      if (position >= this.first) continue; // it changed while this was being read
+      item.remove();
+      this.items.delete(position);
+    }
     this.arrange();
     this.toEnd();
   }
 
   async loadEarlier() {
-    const first = Math.min(...this.items.keys());
-    const { posts, more } = await this.pane.room.load(this.pane.channel.id, this.pane.root, first);
-    const height = this.scroller.scrollHeight;
-    this.more.hidden = !more;
-    for (const post of posts) this.put(post);
+    const height = await this.take(this.first);
     this.arrange();
     this.scroller.scrollTop += this.scroller.scrollHeight - height;
   }
 
+  /** Show the page of posts before a position; how high everything was without it. */
+  async take(before) {
+    const { posts, more } = await this.pane.room.load(this.pane.channel.id, this.pane.root, before);
+    const height = this.scroller.scrollHeight;
+    this.first = more ? posts[0].position : 0;
+    this.more.hidden = !more;
+    for (const post of posts) this.put(post);
+    return height;
+  }
+
   /** Bring one message into sight, as far back as it may be, and let it shine for a moment. */
   async reveal(position) {
-    while (!this.items.has(position) && !this.more.hidden && Math.min(...this.items.keys()) > position) await this.loadEarlier();
+    while (!this.items.has(position) && this.first > position) await this.loadEarlier();
     const item = this.items.get(position);
     if (!item) return;
     this.following = false;
@@ -57,6 +67,7 @@ export class PostList {
 
   /** Show what a post reads now. */
   show(post, mine) {
+    if (post.position < this.first) return;
     const follow = mine || this.nearEnd();
     const known = this.items.has(post.position);
     this.put(post);
@@ -82,31 +93,47 @@ export class PostList {
     if (!old) {
       const item = postItem(post, this.pane);
       this.items.set(post.position, item);
-      this.placeOf(post.position, item);
+      this.place(item);
       return;
     }
     if (old.querySelector(".editor")) return; // never under somebody's hands
     this.replace(old, postItem(post, this.pane), post.position);
   }
 
+  /** Let the post at `old` be as `item` is, and keep the focus where it was. */
   replace(old, item, position) {
     const held = old.contains(document.activeElement) ? document.activeElement : null;
     const label = held?.getAttribute("aria-label");
-    item.className = old.className;
-    item.querySelector(".message")?.setAttribute("tabindex", old.querySelector(".message")?.getAttribute("tabindex") ?? "-1");
-    const day = old.querySelector(":scope > .day");
-    if (day) item.prepend(day);
-    old.replaceWith(item);
-    this.items.set(position, item);
-    if (!held) return;
-    const same = label && [...item.querySelectorAll("[aria-label]")].find((one) => one.getAttribute("aria-label") === label);
-    (same ?? item.querySelector(".message"))?.focus({ preventScroll: true });
+    const [was, is] = [old, item].map((one) => one.querySelector(":scope > .message"));
+    if (was && is) {
+      was.toggleAttribute("aria-busy", false);
+      if (is.hasAttribute("aria-busy")) was.setAttribute("aria-busy", "true");
+      settle(was.querySelector(":scope > .content"), is.querySelector(":scope > .content"));
+    } else {
+      item.className = old.className;
+      const day = old.querySelector(":scope > .day");
+      if (day) item.prepend(day);
+      old.replaceWith(item);
+      this.items.set(position, item);
+    }
+    if (!held || held === document.activeElement) return;
+    const there = this.items.get(position);
+    const same = label && [...there.querySelectorAll("[aria-label]")].find((one) => one.getAttribute("aria-label") === label);
+    (same ?? there.querySelector(".message"))?.focus({ preventScroll: true });
   }
 
-  placeOf(position, item) {
-    const after = [...this.items.keys()].filter((other) => other > position);
-    const next = after.length ? this.items.get(Math.min(...after)) : null;
+  /** Put an element where its `data-at` belongs. */
+  place(item) {
+    const at = Number(item.dataset.at);
+    let next = null;
+    for (let each = this.list.lastElementChild; each && Number(each.dataset.at) > at; each = each.previousElementSibling) next = each;
     this.list.insertBefore(item, next);
+  }
+
+  /** Show something that is no post below everything up to the position `after`. */
+  addNote(item, after) {
+    item.dataset.at = after + 0.5;
+    this.place(item);
   }
 
   /** Days between posts, posts of one author together, one post that Tab reaches. */

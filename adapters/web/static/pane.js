@@ -5,7 +5,10 @@ import { Composer } from "./composer.js";
 import { PostList } from "./list.js";
 import { MemoryPanel } from "./memory.js";
 import { Found } from "./recall.js";
+import { Sorry } from "./link.js";
 import { body } from "./text.js";
+
+const RETRY_MS = 1500;
 
 export class Pane {
   /** `root` is null for the channel itself; `app` opens and closes things. */
@@ -18,7 +21,7 @@ export class Pane {
     this.ending = new AbortController();
     this.work = h("span");
     this.working = h("p", { class: "working", role: "status", hidden: true }, h("span", { class: "dots", "aria-hidden": "true" }, h("i"), h("i"), h("i")), this.work);
-    this.list = new PostList(this, root ? null : this.welcome());
+    this.list = new PostList(this, root ? this.nothing() : this.welcome());
     this.composer = new Composer(this, `${host.id}-box`);
     const remembers = this.room.remembers && (root || channel.kind === "direct");
     this.memory = remembers ? new MemoryPanel(this, this.ending.signal) : null;
@@ -29,10 +32,25 @@ export class Pane {
 
   async fill() {
     for (const note of this.room.notes) this.showNote(note);
-    await this.list.load();
+    await this.load();
     this.showWorking();
     this.memory?.look();
     this.composer.changed();
+  }
+
+  /** Load the posts, however long the server takes to be there; ends with the pane. */
+  async load() {
+    for (let tries = 0; !this.ending.signal.aborted; tries += 1) {
+      try {
+        await this.list.load();
+        if (tries) this.composer.say("");
+        return;
+      } catch (error) {
+        if (!(error instanceof Sorry)) throw error;
+        if (!tries) this.composer.say(`${error.message} Trying again…`);
+        await new Promise((done) => { setTimeout(done, RETRY_MS); });
+      }
+    }
   }
 
   end() {
@@ -89,7 +107,7 @@ export class Pane {
         note.download && h("a", { class: "file", href: note.download, download: "" }, "Download")),
       iconButton("close", "Dismiss", dismiss),
     );
-    this.list.list.append(item);
+    this.list.addNote(item, note.after);
     this.list.toEnd();
   }
 
@@ -128,8 +146,9 @@ export class Pane {
     sure.focus();
   }
 
-  edit(post) {
-    const item = this.list.items.get(post.position);
+  edit({ position }) {
+    const post = this.room.posts.get(position);
+    const item = this.list.items.get(position);
     const content = item?.querySelector(".body");
     if (!content || item.querySelector(".editor")) return;
     const box = h("textarea", { "aria-label": "Edit your message", rows: Math.min(12, post.text.split("\n").length + 1) });
@@ -166,6 +185,7 @@ export class Pane {
 
   sent(post) {
     this.room.did(post);
+    if (this.ending.signal.aborted) return; // its sender has gone on
     this.list.toEnd();
     if (this.hasThreads && this.room.namesBot(post.text)) this.openThread(post.position);
   }
@@ -196,6 +216,11 @@ export class Pane {
     const sign = channel.kind === "direct" ? avatar(this.room.bot.id, this.room) : icon(channel.kind === "private" ? "lock" : "hash");
     const faces = h("ul", { class: "faces", "aria-label": "Members" }, channel.members.map((id) => h("li", { title: this.room.nameOf(id) }, avatar(id, this.room), h("span", { class: "unseen" }, this.room.nameOf(id)))));
     return h("header", { class: "head" }, back, h("div", { class: "titles" }, h("h1", {}, sign, channel.name), h("p", {}, channel.topic)), faces);
+  }
+
+  /** What an address shows that leads to no thread. */
+  nothing() {
+    return h("p", { class: "cannot", hidden: true }, `There is no such thread in ${this.title}.`);
   }
 
   welcome() {

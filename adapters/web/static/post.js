@@ -34,10 +34,10 @@ export function ago(position) {
   return dayOf(position) === "Today" ? `today at ${clock(position)}` : dayOf(position).toLowerCase();
 }
 
-/** A post as a list item. `pane` carries out what its buttons ask for. */
+/** A post as a list item. `pane` carries out what its buttons ask for, on the post as it reads then. */
 export function postItem(post, pane) {
   const { room } = pane;
-  const item = h("li", { class: "post", id: `${pane.id}-${post.position}` });
+  const item = h("li", { class: "post", id: `${pane.id}-${post.position}`, "data-at": post.position });
   if (post.deleted) {
     item.append(h("p", { class: "gone" }, "This message was deleted."), repliesButton(post, pane) ?? "");
     return item;

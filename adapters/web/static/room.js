@@ -8,9 +8,9 @@ const WORKING_MS = 12000; // the bot says so again every 8 s
 const placeOf = ({ channel, root }) => `${channel}/${root ?? ""}`;
 
 export class Room extends EventTarget {
-  static async enter(me) {
-    const start = await call(me, "GET", "/api/room");
-    return new Room(start);
+  /** What a room starts from. */
+  static start(me) {
+    return call(me, "GET", "/api/room");
   }
 
   constructor(start) {
@@ -74,10 +74,7 @@ export class Room extends EventTarget {
   }
 
   hear(news) {
-    if (news.post?.tally) {
-      this.tallies.set(news.post.tally.root, news.post.tally);
-      this.tell("tally", { root: news.post.tally.root });
-    }
+    if (news.post?.tally) this.count(news.post.tally);
     if (news.post && this.keep(news.post)) {
       if (news.post.author === this.bot.id) this.working.delete(placeOf(news.post));
       const isNew = news.post.position > this.start && news.post.changed === news.post.position;
@@ -91,6 +88,13 @@ export class Room extends EventTarget {
       this.notes.push(news.note);
       this.tell("note", { note: news.note });
     }
+  }
+
+  /** Keep how many replies a thread has; it comes with every change of any of them. */
+  count(tally) {
+    const known = this.tallies.get(tally.root);
+    this.tallies.set(tally.root, tally);
+    if (known?.replies !== tally.replies || known.last !== tally.last) this.tell("tally", { root: tally.root });
   }
 
   /** For how many more ms the bot counts as being at work in a place. */

@@ -72,15 +72,16 @@ function withMentions(text, names) {
 
 function codeBlock(language, text) {
   const word = h("span", {}, "Copy");
+  const code = h("code", {}, text);
   const copy = h("button", { type: "button", class: "copy", "aria-label": "Copy the code" }, icon("copy"), word);
   copy.addEventListener("click", async () => {
-    word.textContent = (await copied(text)) ? "Copied" : "Press Ctrl+C";
+    word.textContent = (await copied(code.textContent)) ? "Copied" : "Press Ctrl+C";
     setTimeout(() => { word.textContent = "Copy"; }, COPIED_MS);
   });
   return h(
     "figure", { class: "code" },
     h("figcaption", {}, h("span", {}, language || "text"), copy),
-    h("pre", { tabindex: "0" }, h("code", {}, text)),
+    h("pre", { tabindex: "0" }, code),
   );
 }
 
