@@ -9,6 +9,7 @@ from aiohttp import web
 from adapters.web.guard import Serve
 from adapters.web.news import NotThere, Refused, RoomUnavailable
 from adapters.web.room import MOST_PERSON_CHARS, Room
+from adapters.web.words import clean
 from bot.errors import ThreadflyError
 from bot.finding import Bookmark
 
@@ -16,6 +17,8 @@ MOST_SKIPPED = 10_000
 """Hits that a bookmark may leave out."""
 LAST_STAMP = 32_503_680_000_000_000
 """Microseconds until the year 3000."""
+MOST_NAME_CHARS = 64
+"""Of what a page gives a name to; its own names are shorter."""
 MOST_JSON_BYTES = 2 * 1024 * 1024
 
 
@@ -68,7 +71,7 @@ def text_of(asked: Mapping[str, Any]) -> str:
 def files_of(asked: Mapping[str, Any]) -> list[str]:
     """Ids of uploads; what is none is left out."""
     files = asked.get("files")
-    return [id for id in files if isinstance(id, str)] if isinstance(files, list) else []
+    return [_name(id) for id in files if isinstance(id, str)] if isinstance(files, list) else []
 
 
 def zone_of(asked: Mapping[str, Any]) -> str:
@@ -77,12 +80,23 @@ def zone_of(asked: Mapping[str, Any]) -> str:
     return zone[:64] if isinstance(zone, str) else ""
 
 
+def nonce_of(asked: Mapping[str, Any]) -> str:
+    """The name that a page gave to what it does; "" for none."""
+    nonce = asked.get("nonce")
+    return _name(nonce) if isinstance(nonce, str) else ""
+
+
 def gesture_of(person: str, asked: Mapping[str, Any]) -> str:
     """What somebody did, by the name that their page gave it."""
-    nonce = asked.get("nonce")
-    if not isinstance(nonce, str) or not nonce:
+    nonce = nonce_of(asked)
+    if not nonce:
         raise Refused("What you did has no name.")
-    return f"{person}:{nonce[:64]}"
+    return f"{person}:{nonce}"
+
+
+def _name(text: str) -> str:
+    """As every store takes it."""
+    return clean(text)[:MOST_NAME_CHARS]
 
 
 def bookmark_of(asked: Mapping[str, Any]) -> Bookmark:

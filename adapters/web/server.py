@@ -17,6 +17,7 @@ from adapters.web.asking import (
     files_of,
     json_of,
     kindly,
+    nonce_of,
     number_of,
     position_of,
     root_of,
@@ -193,8 +194,7 @@ class Pages:
         order = command(clean(text))
         if order is not None and not files:
             return await self._order(me, channel, root, *order, zone_of(asked))
-        nonce = str(asked.get("nonce") or "")[:64]
-        post = await self._room.say(me, channel, root, text, files, nonce)
+        post = await self._room.say(me, channel, root, text, files, nonce_of(asked))
         return web.json_response({"post": shown_post(Posted(post, None), me)})
 
     async def _order(

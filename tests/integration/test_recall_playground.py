@@ -161,7 +161,8 @@ async def posts(visitor: Visitor, me: str, channel: str, root: int | None = None
         return list((await response.json())["posts"])
 
 
-async def test_a_hit_is_shown_to_everybody_after_a_yes_and_only_once(visitor: Visitor) -> None:
+@pytest.mark.parametrize("nonce", ["n", "\ud800", "\x00"])
+async def test_a_hit_is_shown_to_everybody_after_a_yes_and_only_once(visitor: Visitor, nonce: str) -> None:
     root = await visitor.playground.say("ann", "general", "@threadfly the *login* page, see `x`")
     (hit,) = (await visitor.recall("joe", "login", "random"))["found"]["found"]
     assert hit["for_all"]
@@ -169,7 +170,7 @@ async def test_a_hit_is_shown_to_everybody_after_a_yes_and_only_once(visitor: Vi
     assert (status, "Everybody who reads along" in asked["ask"]) == (200, True)
     assert await posts(visitor, "joe", "random") == []
     for _ in range(2):
-        status, _ = await offered(visitor, "joe", hit, "random", "show", nonce="n")
+        status, _ = await offered(visitor, "joe", hit, "random", "show", nonce=nonce)
         assert status == 200
     (shown,) = await posts(visitor, "mei", "random")
     assert "the *login* page, see `x`" in str(shown["body"]).replace("', '", "")

@@ -15,6 +15,7 @@ import pytest
 
 from adapters.posts import Showing
 from adapters.web.cast import Cast
+from adapters.web.guard import COOKIE
 from adapters.web.news import NotThere, Refused
 from adapters.web.platform import WebPlatform
 from adapters.web.posts import RoomPosts
@@ -499,6 +500,19 @@ async def test_any_text_is_kept_or_refused_with_a_sentence(
         assert told["post"]["text"] == kept
 
 
+@pytest.mark.parametrize("nonce", ["\ud800", "\x00", "a" * 63 + "\ud800", 7, ["a"], {"a": "\ud800"}, None])
+@pytest.mark.parametrize("files", [["\ud800"], ["\x00"], [["a"], 7], "none", None])
+async def test_whatever_a_page_calls_its_act_and_its_files_the_message_is_kept(
+    tmp_path: Path, nonce: object, files: object
+) -> None:
+    async with client(Core(silent), tmp_path) as (visitor, url):
+        for _ in range(2):
+            asked = {"text": "hello", "nonce": nonce, "files": files}
+            async with visitor.post(f"{url}/api/posts/general?as=ann", json=asked) as answer:
+                assert answer.status == 200
+                assert (await answer.json())["post"]["files"] == []
+
+
 @pytest.mark.parametrize(
     "path",
     ["/api/posts/general?root=99999999999999999999", "/api/posts/general?before=x", "/api/memory/general/x?"],
@@ -676,6 +690,15 @@ async def test_with_a_token_nothing_is_served_without_it(tmp_path: Path) -> None
         assert "s3cret" not in cookie
         async with visitor.get(f"{url}/api/room?as=ann") as answer:
             assert answer.status == 200
+
+
+async def test_a_pass_that_is_no_text_is_none(tmp_path: Path) -> None:
+    async with served(tmp_path, Core(silent), token="s3cret") as (_, server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\nCookie: " + COOKIE.encode() + b"=\xff\r\n\r\n")
+        assert b" 401 " in await asyncio.wait_for(reader.readline(), WAIT_S)
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_every_answer_carries_the_strict_policy(tmp_path: Path) -> None:
