@@ -9,15 +9,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
-from adapters.slack.cursors import following
 from adapters.slack.events import PLATFORM
 from adapters.slack.fresh import Fresh
+from adapters.slack.joined import listed
 
 Json = Mapping[str, Any]
 Read = Callable[..., Awaitable[Json]]
 
-A_PAGE = 500
-MOST_PAGES = 10
 MOST_ASKED = 20
 """People who are asked about one by one."""
 SHARED = ("is_ext_shared", "is_org_shared", "is_shared", "is_global_shared", "is_pending_ext_shared")
@@ -46,7 +44,7 @@ class Audiences:
         about = (await read("conversations.info", channel=channel)).get("channel") or {}
         if not about or any(about.get(each) for each in SHARED):
             return False
-        readers, whole = await _all(read, "conversations.members", "members", channel=channel)
+        readers, whole = await listed(read, "conversations.members", "members", channel=channel)
         if not whole:
             return False
         others = sorted(set(readers) - {me})
@@ -61,22 +59,9 @@ class Audiences:
 
     async def _listed(self, read: Read, ids: Collection[str]) -> list[Json]:
         """Those people out of the workspace's list, as far as that is read."""
-        everybody, _ = await _all(read, "users.list", "members")
+        everybody, _ = await listed(read, "users.list", "members")
         wanted = set(ids)
         return list({each["id"]: each for each in everybody if each.get("id") in wanted}.values())
-
-
-async def _all(read: Read, method: str, what: str, **arguments: Any) -> tuple[list[Any], bool]:
-    """What a paged method lists, and whether that is all."""
-    found: list[Any] = []
-    cursor: str | None = None
-    for _ in range(MOST_PAGES):
-        page = await read(method, limit=A_PAGE, cursor=cursor, **arguments)
-        found += page.get(what) or ()
-        cursor = following(page, cursor)
-        if cursor is None:
-            return found, True
-    return found, False
 
 
 def readers_name(workspace: str, channel: str) -> str:

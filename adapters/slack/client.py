@@ -32,10 +32,12 @@ READS = frozenset(
         "conversations.history",
         "conversations.info",
         "conversations.list",
+        "conversations.members",
         "conversations.replies",
         "files.info",
         "users.conversations",
         "users.info",
+        "users.list",
     }
 )
 """Slack takes these by GET and by POST. slack-sdk sends GET, and other servers that speak Slack's API know

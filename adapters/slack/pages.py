@@ -5,6 +5,7 @@ from typing import Any
 
 from adapters.slack.cursors import following
 from adapters.slack.errors import UNKNOWN, Refused
+from adapters.slack.joined import of_the_bot
 from adapters.slack.markup import position_of, ts_of
 from adapters.slack.stretches import Stretch
 from adapters.slack.tidying import tidied
@@ -93,9 +94,8 @@ async def _joined(installation: Installation, **team: str) -> AsyncIterator[str]
         if refused.code not in UNKNOWN:
             raise
         async for page in _pages(installation, "conversations.list", **wanted):
-            for channel in page.get("channels") or ():  # which tells of others too, and more servers know it
-                if channel.get("is_member") or channel.get("is_im"):
-                    yield channel["id"]
+            for channel in of_the_bot(page.get("channels") or ()):
+                yield channel["id"]
 
 
 async def _pages(installation: Installation, method: str, **arguments: Any) -> AsyncIterator[Json]:

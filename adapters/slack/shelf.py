@@ -17,10 +17,10 @@ from typing import Any
 from adapters.cache import Cache
 from adapters.posts import Throttled
 from adapters.slack.audience import Audiences, is_member, is_ours, readers_name
-from adapters.slack.cursors import following
 from adapters.slack.errors import Refused
 from adapters.slack.events import FLAT, PLATFORM, Me, is_direct
 from adapters.slack.fresh import Fresh
+from adapters.slack.joined import joined
 from adapters.slack.markup import ts_of
 from adapters.slack.workspaces import Installation, Workspaces
 from bot.domain import Author, SessionKey
@@ -30,8 +30,6 @@ from bot.recent import Recent
 
 PATIENCE_S = 8.0
 """Who asks waits no longer for Slack to say what they may read."""
-A_PAGE = 500
-MOST_PAGES = 10
 MOST_LOOKED_AT = 20
 """Channels without the bot that are looked at for one question."""
 ADDRESSES = 1_000
@@ -204,9 +202,7 @@ class SlackShelf:
             return Person(at)
         member, ours = is_member(told, installation.me.workspace), is_ours(told, installation.me.workspace)
         try:
-            shared, whole = await self._conversations(
-                installation, "public_channel,private_channel,mpim,im", user
-            )
+            shared, whole = await self._joined(installation, "public_channel,private_channel,mpim,im", user)
         except PlatformError:
             shared, whole = [], False
         rooms = {
@@ -239,7 +235,7 @@ class SlackShelf:
 
     async def _surveyed(self, installation: Installation) -> Town:
         at = self._fresh.now()
-        joined, whole = await self._conversations(installation, "public_channel,private_channel,mpim")
+        joined, whole = await self._joined(installation, "public_channel,private_channel,mpim")
         return Town(
             at,
             {each["id"]: _name(each) for each in joined if _is_public(each)},
@@ -274,28 +270,10 @@ class SlackShelf:
 
     # What both need.
 
-    async def _conversations(
+    async def _joined(
         self, installation: Installation, types: str, user: str | None = None
     ) -> tuple[list[Json], bool]:
-        """Conversations of the bot, or those that it shares with `user`; and whether these are all."""
-        found: list[Json] = []
-        cursor: str | None = None
-        whose = {} if user is None else {"user": user}
-        for _ in range(MOST_PAGES):
-            page = await self._read(
-                installation,
-                "users.conversations",
-                types=types,
-                exclude_archived=False,
-                limit=A_PAGE,
-                cursor=cursor,
-                **whose,
-            )
-            found += [each for each in page.get("channels") or () if each.get("id")]
-            cursor = following(page, cursor)
-            if cursor is None:
-                return found, True
-        return found, False
+        return await joined(partial(self._read, installation), types, user)
 
     async def _read(self, installation: Installation, method: str, **arguments: Any) -> Json:
         return await installation.client.read(method, until=self._clock() + PATIENCE_S, **arguments)

@@ -13,7 +13,7 @@ import pytest
 from adapters.slack.events import FLAT
 from adapters.slack.platform import SlackPlatform
 from bot.domain import NEWEST_EVER, Addressed, Author, Message, Said, SessionKey
-from bot.finding import Page, Question
+from bot.finding import Page, Place, Question
 from bot.recall import Recall
 from bot.words import SOMETHING_BROKE
 from storage.archive.claims import Claimant
@@ -198,6 +198,48 @@ async def test_a_button_gives_nobody_more_than_they_may_read(world: World) -> No
     await world.slack.until(lambda: all(d.done.is_set() for d in world.slack.deliveries.log))
     late = await world.press(page, "read_0", channel=DM)
     assert "secret" not in str(late)
+
+
+@pytest.mark.parametrize("verbs", [{"GET"}, {"POST"}], ids=str)
+@pytest.mark.parametrize("unknown", ["unknown_method", "404", "html"])
+async def test_where_slack_can_t_tell_shared_channels_at_once_they_are_asked_one_by_one(
+    world: World, unknown: str, verbs: set[str]
+) -> None:
+    world.slack.unsupported, world.slack.unknown = {"users.conversations"}, unknown
+    world.slack.verbs = verbs
+    await world.say("a public lion")
+    await world.say("a secret lion", channel=PRIVATE)
+    await world.say("a whispered lion", channel=DM)
+    everywhere = str(await world.ask("lion", channel=DM))
+    assert all(f"{kind} lion" in everywhere for kind in ("public", "secret", "whispered"))
+    assert "left out" not in everywhere
+    assert "secret" in str(await world.ask("lion", channel=PRIVATE))
+    of_bob = str(await world.ask("lion", channel=BOBS_DM, user=BOB))
+    assert "public lion" in of_bob
+    assert "secret" not in of_bob
+    assert "whispered" not in of_bob
+
+
+@pytest.mark.parametrize("people", [5, 30])
+async def test_who_reads_a_channel_is_asked_of_a_server_that_takes_no_get(world: World, people: int) -> None:
+    for number in range(people):
+        world.slack.team.users[f"U1PERSON{number:02}"] = f"Person {number}"
+        world.slack.team.channels[CHANNEL].members.add(f"U1PERSON{number:02}")
+    world.slack.verbs = {"POST"}
+    here = SessionKey("slack", TEAM, CHANNEL, "1.000001")
+    there = frozenset({Place("slack", TEAM, "C0ELSEWHERE")})
+    assert await world.platform.open_to_readers_of(here, there) == there
+
+
+async def test_of_very_many_rooms_not_all_are_asked_and_that_is_said(world: World) -> None:
+    world.slack.unsupported = {"users.conversations"}
+    for number in range(25):
+        room = Channel(f"C1ROOM{number:02}", f"room{number}", "group", {ALICE, BOT})
+        world.slack.add_channel(world.slack.team, room)
+        await world.say("a secret lion", channel=room.id, thread=f"{number + 2}.000001")
+    answer = await world.ask("lion", channel=DM)
+    assert "left out" in read(answer)
+    assert len([m for m, _ in world.slack.calls if m == "conversations.members"]) == 20
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,8 @@ MOST_PROMPTS = 4
 TITLE_LENGTH = 255
 
 CONTENT = {"chat.postMessage", "chat.update", "chat.postEphemeral"}
+KINDS = {"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}
+"""What callers ask for, and what it is called in `Channel`."""
 
 
 class WebApi:
@@ -463,15 +465,18 @@ class WebApi:
         return {"channel": {"id": found.id}, "no_op": True, "already_open": True}
 
     async def _list(self, team: Team, arguments: Json) -> Json:
-        told = (
-            self._described(team, c) | {"is_member": team.bot_user in c.members}
-            for c in team.channels.values()
-        )
-        return {"channels": list(told)}
+        """All public ones, and of the others those that the bot is in; of a direct message that goes unsaid."""
+        wanted = {KINDS[t] for t in str(arguments.get("types") or "public_channel").split(",")}
+        told = []
+        for channel in team.channels.values():
+            joined = team.bot_user in channel.members
+            if channel.kind in wanted and (joined or channel.kind == "channel"):
+                said = {} if channel.kind == "im" else {"is_member": joined}
+                told.append(self._described(team, channel) | said)
+        return {"channels": told}
 
     async def _users_conversations(self, team: Team, arguments: Json) -> Json:
-        kinds = {"public_channel": "channel", "private_channel": "group", "im": "im", "mpim": "mpim"}
-        wanted = {kinds[t] for t in str(arguments.get("types") or "public_channel").split(",")}
+        wanted = {KINDS[t] for t in str(arguments.get("types") or "public_channel").split(",")}
         both = {team.bot_user, str(arguments.get("user") or team.bot_user)}
         if not both <= set(team.users):
             raise Refused("user_not_found")
