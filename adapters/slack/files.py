@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from adapters.slack.client import Client
-from adapters.slack.errors import Unsettled
+from adapters.slack.errors import Refused, Unsettled
 from adapters.slack.markup import position_of
 from adapters.slack.workspaces import Workspaces
 from bot.domain import Attachment
@@ -81,8 +81,10 @@ class Files:
         """
         data = content.encode()
         place = await client.call("files.getUploadURLExternal", filename=name, length=len(data))
-        await self._upload(place["upload_url"], data)
-        file = place["file_id"]
+        url, file = place.get("upload_url"), place.get("file_id")
+        if not url or not file:
+            raise Refused("files.getUploadURLExternal", "no_place_told")
+        await self._upload(url, data)
         where = {"channel_id": channel} | ({"thread_ts": thread_ts} if thread_ts else {})
         await client.call("files.completeUploadExternal", files=[{"id": file, "title": name}], **where)
         return await _position(client, file, channel)

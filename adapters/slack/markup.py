@@ -8,7 +8,8 @@ ZERO_WIDTH = "\u2060"
 """A word joiner: seen by no reader, and it breaks every ping."""
 
 ENTITY = re.compile(r"<([^<>\s][^<>]*)>")
-PERSON = re.compile(r"@([UW][A-Z0-9]+)")
+PERSON = re.compile(r"@([^|\s]+)")
+"""Slack's ids begin with U or W (B for a bot); other servers of its API have ids of any shape."""
 PINGS = re.compile(
     r"(<)(?=!(?:channel|here|everyone|group|subteam)\b|@[UWB][A-Z0-9])"
     r"|(?<![\w.])(@)(?=(?:channel|here|everyone)\b)",

@@ -73,17 +73,17 @@ class Names:
 
 
 async def name_of(installation: Installation, each: str) -> str:
-    """What Slack calls a person (U, W) or a channel (C, G). Raises `PlatformError`.
+    """What Slack calls a channel (C, G) or a person (U, W). Raises `PlatformError`.
 
     Anybody may link to a private channel, and Slack shows its name to its members alone.
     """
     client = installation.client
-    if each[0] in "UW":
-        user = (await client.read("users.info", user=each)).get("user") or {}
-        profile = user.get("profile") or {}
-        return profile.get("display_name") or profile.get("real_name") or user.get("name") or ""
+    if each[0] in "BD":
+        return ""
     if each[0] in "CG":
         channel = (await client.read("conversations.info", channel=each)).get("channel") or {}
         hidden = channel.get("is_private") or channel.get("is_mpim") or channel.get("is_group")
         return PRIVATE if hidden else channel.get("name") or ""
-    return ""
+    user = (await client.read("users.info", user=each)).get("user") or {}
+    profile = user.get("profile") or {}
+    return profile.get("display_name") or profile.get("real_name") or user.get("name") or ""

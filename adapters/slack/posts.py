@@ -1,8 +1,9 @@
 """The posts of one reply on Slack: natively streamed, or edited, or at once."""
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from adapters.pacing import FIRST, Budget
@@ -11,12 +12,14 @@ from adapters.slack import buttons, content, files, signs, streams
 from adapters.slack.errors import FIXED, Refused, Unsettled
 from adapters.slack.events import FLAT, is_direct
 from adapters.slack.handing import is_handed
-from adapters.slack.markup import position_of, ts_of
+from adapters.slack.markup import ts_of
 from adapters.slack.methods import METHODS
+from adapters.slack.pages import messages_of
+from adapters.slack.stamps import Stamps
 from adapters.slack.streams import Stream
 from adapters.slack.workspaces import Installation
 from bot.domain import Turn
-from bot.errors import PlatformUnavailable, PostGone
+from bot.errors import PlatformError, PlatformUnavailable, PostGone
 
 BLOCK_TROUBLE = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "msg_too_long"})
 NO_STREAMS = signs.NO_STATUS | {"feature_not_enabled", "deprecated_endpoint"}
@@ -65,6 +68,7 @@ class SlackPosts:
         self._native = native
         self._clock = clock
         self._streams: dict[int, Stream] = {}
+        self._stamps = Stamps(self._asked)
         self._sign = signs.Sign(installation, turn, share.signs, stoppable=native)
         self._blocks = True
 
@@ -83,11 +87,11 @@ class SlackPosts:
             unfurl_media=False,
             **self._thread(),
         )
-        return position_of(answer["ts"])
+        return self._stamps.position(answer)
 
     async def change(self, position: int, text: str, showing: Showing) -> None:
         stream = self._streams.get(position)
-        if stream is not None and await self._continued(stream, text, showing):
+        if stream is not None and await self._continued(position, stream, text, showing):
             return
         await self._edited_in(position, text, showing, stream)
         await self._shown(showing)
@@ -95,7 +99,7 @@ class SlackPosts:
     async def _edited_in(self, position: int, text: str, showing: Showing, stream: Stream | None) -> None:
         self._streams.pop(position, None)
         if stream is not None:
-            await streams.halt(self._client, self._key.channel, position)
+            await streams.halt(self._client, self._key.channel, self._stamps.of(position))
             await self._share.updates.take(FIRST)
         try:
             await self._update(position, text, showing)
@@ -104,14 +108,16 @@ class SlackPosts:
                 raise Fixed(refused.code) from refused
             if refused.code != "streaming_state_conflict":
                 raise
-            await streams.halt(self._client, self._key.channel, position)
+            await streams.halt(self._client, self._key.channel, self._stamps.of(position))
             await self._update(position, text, showing)
 
     async def remove(self, position: int) -> None:
         if self._streams.pop(position, None) is not None:
-            await streams.halt(self._client, self._key.channel, position)
+            await streams.halt(self._client, self._key.channel, self._stamps.of(position))
         try:
-            await self._client.call("chat.delete", channel=self._key.channel, ts=ts_of(position))
+            await self._on(
+                position, lambda ts: self._client.call("chat.delete", channel=self._key.channel, ts=ts)
+            )
         except PostGone:
             return
         except Refused as refused:
@@ -166,10 +172,10 @@ class SlackPosts:
     def _positions(self, page: Mapping[str, Any]) -> set[int]:
         ours = (
             m
-            for m in page.get("messages") or ()
+            for m in messages_of(page)
             if self._me.wrote(m) and content.may_belong(m, self._asked) and not is_handed(m)
         )
-        return {position for m in ours if (position := position_of(m["ts"])) > self._asked}
+        return {position for position in map(self._stamps.position, ours) if position > self._asked}
 
     async def _stream(self, number: int, text: str) -> int | None:
         """Begin a native stream; None where that does not work, now or at all."""
@@ -194,11 +200,12 @@ class SlackPosts:
                 extra={"event": "slack.no_stream", "session": str(self._key)},
             )
             return None
-        self._streams[stream.position] = stream
+        position = self._stamps.position({"ts": stream.ts})
+        self._streams[position] = stream
         self._sign.show_soon()
-        return stream.position
+        return position
 
-    async def _continued(self, stream: Stream, text: str, showing: Showing) -> bool:
+    async def _continued(self, position: int, stream: Stream, text: str, showing: Showing) -> bool:
         """Bring a text in by the stream itself; False where it has to be edited in."""
         if not stream.continues_with(text) or self._clock() - stream.began > streams.LIFE_S:
             return False
@@ -211,12 +218,25 @@ class SlackPosts:
             await stream.end(text, self._buttons(showing), metadata)
         except (Refused, Unsettled):
             return False
-        self._streams.pop(stream.position, None)
+        self._streams.pop(position, None)
         self._sign.ended()
         return True
 
     async def _update(self, position: int, text: str, showing: Showing) -> None:
-        await self._with_content("chat.update", text, showing, ts=ts_of(position))
+        await self._on(position, lambda ts: self._with_content("chat.update", text, showing, ts=ts))
+
+    async def _on(self, position: int, call: Callable[[str], Awaitable[object]]) -> None:
+        """Do something to a post. One of an earlier owner's is looked for before it counts as gone."""
+        try:
+            await call(self._stamps.of(position))
+        except PostGone:
+            if position in self._stamps:
+                raise
+            with contextlib.suppress(PlatformError, Throttled):
+                await self.ours()
+            if self._stamps.of(position) == ts_of(position):
+                raise
+            await call(self._stamps.of(position))
 
     async def _with_content(
         self, method: str, text: str, showing: Showing, **arguments: Any

@@ -15,6 +15,7 @@ from adapters.slack.client import Client
 from adapters.slack.errors import Refused
 from adapters.slack.events import FLAT, PLATFORM
 from adapters.slack.markup import position_of, ts_of
+from adapters.slack.stamps import Stamps
 from adapters.slack.workspaces import Workspaces
 from bot.domain import SessionKey
 from bot.errors import PlatformUnavailable
@@ -91,7 +92,7 @@ class Staging:
             if "block" not in refused.code:
                 raise
             answer = await self._call(client, {**where, **message, "blocks": None})
-        return position_of(answer["ts"])
+        return Stamps(0).position(answer)
 
     async def _call(self, client: Client, arguments: Json) -> Json:
         """Once, after whatever wait Slack asks for: a post whose call broke may be there."""

@@ -12,7 +12,8 @@ from typing import Any
 from adapters.posts import Throttled
 from adapters.slack.client import Client
 from adapters.slack.errors import Refused
-from adapters.slack.markup import defused, position_of, settled, ts_of
+from adapters.slack.markup import defused, settled
+from adapters.slack.tidying import tidied
 from adapters.slack.workspaces import Installation
 from bot.domain import SessionKey
 
@@ -28,7 +29,7 @@ class Stream:
 
     client: Client
     channel: str
-    position: int
+    ts: str
     number: int
     """The part of the reply that it is."""
     began: float
@@ -68,7 +69,7 @@ class Stream:
             raise
 
     async def _call(self, method: str, **arguments: Any) -> None:
-        await self.client.call(method, channel=self.channel, ts=ts_of(self.position), **arguments)
+        await self.client.call(method, channel=self.channel, ts=self.ts, **arguments)
 
 
 def streamable(markdown: str) -> str:
@@ -79,11 +80,17 @@ def streamable(markdown: str) -> str:
 async def begin(
     client: Client, key: SessionKey, number: int, markdown: str, now: float, recipient: Mapping[str, str]
 ) -> Stream:
-    """Start a stream. `recipient` (a user and their team) is needed outside of direct messages."""
+    """Start a stream. `recipient` (a user and their team) is needed outside of direct messages.
+
+    Raises as `Client.call`; `Refused` where the server does not tell which post it is.
+    """
     text = defused(streamable(markdown))
     where = {"channel": key.channel, "thread_ts": key.thread}
     answer = await client.call("chat.startStream", markdown_text=text, **where, **recipient)
-    return Stream(client, key.channel, position_of(answer["ts"]), number, now, text)
+    ts = tidied(answer).get("ts")
+    if ts is None:
+        raise Refused("chat.startStream", "no_ts_told")
+    return Stream(client, key.channel, ts, number, now, text)
 
 
 async def team_of(installation: Installation, reader: str) -> str:
@@ -103,9 +110,9 @@ async def team_of(installation: Installation, reader: str) -> str:
     return team
 
 
-async def halt(client: Client, channel: str, position: int) -> None:
+async def halt(client: Client, channel: str, ts: str) -> None:
     """Stop a stream whose text is not ours to continue. Nothing happens to a post that does not stream."""
     try:
-        await client.call("chat.stopStream", channel=channel, ts=ts_of(position))
+        await client.call("chat.stopStream", channel=channel, ts=ts)
     except Refused:
         return

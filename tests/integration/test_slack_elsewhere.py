@@ -6,9 +6,11 @@ import pytest
 
 from adapters.slack.markup import position_of
 from adapters.slack.methods import METHODS
+from bot.domain import Answer, Part, Said
 from bot.errors import PlatformUnavailable
+from bot.ports import Reply
 from tests.fakes.slack import FakeSlack
-from tests.fakes.slack.core import Marks, ScriptedCore
+from tests.fakes.slack.core import Log, Marks, ScriptedCore, turn_of
 from tests.fakes.slack.server import ALICE, BOB, BOT, CHANNEL, DM, TEAM
 from tests.fakes.slack.world import Json
 from tests.integration.slack_stage import fake_slack, running
@@ -96,6 +98,97 @@ async def test_a_list_that_goes_in_circles_is_not_read_for_ever(slack: FakeSlack
             await platform.history(said.key, said.message.position, 10)
     asked = [method for method, _ in slack.calls if method == "conversations.replies"]
     assert len(asked) == 2
+
+
+@pytest.mark.parametrize("digits", [0, 1, 3, 7, 9])
+@pytest.mark.parametrize("channel", [CHANNEL, DM])
+async def test_a_time_may_be_told_to_any_digit(
+    slack: FakeSlack, core: ScriptedCore, channel: str, digits: int
+) -> None:
+    slack.clock.digits = digits
+    core.script = Growth(slack, "One", "One, two", channel=channel, final="One, two, three")
+    async with running(slack, core, streaming="native"):
+        thread = agent_thread(slack) if channel == DM else slack.say("about something", deliver=False)
+        slack.say(f"<@{BOT}> count", channel=channel, thread_ts=thread)
+        await core.until(lambda: core.answered, timeout=20)
+        slack.say("and again", channel=channel, thread_ts=thread)
+        await core.until(lambda: len(core.answered) == 2, timeout=20)
+    assert [read(m) for m in slack.thread(thread, channel=channel)] == ["One, two, three"] * 2
+    assert {said.key.thread for said in core.said()} == {thread}
+    assert not core.failures
+
+
+@pytest.mark.parametrize("digits", [3, 7])
+async def test_what_an_earlier_owner_posted_is_found_by_the_time_as_it_was_told(
+    slack: FakeSlack, core: ScriptedCore, digits: int
+) -> None:
+    slack.clock.digits = digits
+    async with running(slack, core) as platform:
+        ts = slack.say(f"<@{BOT}> hello")
+        await slack.until(lambda: slack.thread(ts))
+        part = Part(1, position_of(slack.thread(ts)[0]["ts"]))
+        log = Log(turn_of(core.said()[0], parts=(part,), taken_over=True))
+        await (await platform.open_reply(log)).finish(Answer("Once more"))
+    assert [read(m) for m in slack.thread(ts)] == ["Once more"]
+
+
+async def test_what_was_deleted_under_an_earlier_owner_stays_deleted(
+    slack: FakeSlack, core: ScriptedCore
+) -> None:
+    async with running(slack, core) as platform:
+        ts = slack.say(f"<@{BOT}> hello")
+        await slack.until(lambda: slack.thread(ts))
+        part = Part(1, position_of(slack.thread(ts)[0]["ts"]))
+        slack.delete(slack.thread(ts)[0]["ts"])
+        slack.failures["conversations.replies"] = ["thread_not_found"]
+        log = Log(turn_of(core.said()[0], parts=(part,), taken_over=True))
+        (told,) = await (await platform.open_reply(log)).finish(Answer("Once more"))
+    assert told.position is None
+    assert slack.thread(ts) == []
+
+
+@pytest.mark.parametrize("channel", [CHANNEL, DM])
+async def test_where_nothing_tells_which_post_it_became_it_is_posted_once(
+    slack: FakeSlack, core: ScriptedCore, channel: str
+) -> None:
+    slack.curt = set(METHODS) - {"auth.test", "apps.connections.open", "chat.startStream"}
+    slack.unsupported = {"chat.startStream"}
+    core.script = Growth(slack, "One", channel=channel, final="One, two, three")
+    async with running(slack, core, streaming="native"):
+        thread = agent_thread(slack) if channel == DM else slack.say("about something", deliver=False)
+        slack.say(f"<@{BOT}> count", channel=channel, thread_ts=thread)
+        await core.until(lambda: core.answered, timeout=20)
+    assert not core.failures
+    assert len(slack.thread(thread, channel=channel)) == 1
+    (*_, (_, shown)) = [call for call in slack.calls if call[0] == "chat.update"]
+    assert "One, two, three" in str(shown["blocks"])
+
+
+async def test_where_no_place_for_a_file_is_told_the_rest_is_posted(
+    slack: FakeSlack, core: ScriptedCore
+) -> None:
+    slack.curt = {"files.getUploadURLExternal", "files.completeUploadExternal"}
+    long = "\n\n".join(f"Paragraph {number}: " + "word " * 200 for number in range(100))
+
+    async def at_length(reply: Reply, said: Said) -> Answer:
+        return Answer(long)
+
+    core.script = at_length
+    async with running(slack, core):
+        ts = slack.say(f"<@{BOT}> tell me everything")
+        await core.until(lambda: core.answered, timeout=20)
+    assert not core.failures
+    assert "Paragraph 0:" in read(slack.thread(ts)[0])
+
+
+async def test_a_stream_that_is_not_told_of_is_a_post_instead(slack: FakeSlack, core: ScriptedCore) -> None:
+    slack.curt = {"chat.startStream"}
+    core.script = Growth(slack, "One", "One, two", channel=DM)
+    async with running(slack, core, streaming="native"):
+        thread = agent_thread(slack)
+        slack.say("count", channel=DM, thread_ts=thread)
+        await core.until(lambda: core.answered, timeout=20)
+    assert read(slack.thread(thread, channel=DM)[-1]) == "One, two"
 
 
 def bare(text: str, ts: str, **more: str) -> Json:

@@ -47,6 +47,11 @@ def test_what_people_wrote_reads_as_they_saw_it(written: str, seen: str) -> None
     assert markup.readable(written, "U0BOT", {"U0ALICE": "Alice", "C01": "general"}) == seen
 
 
+@pytest.mark.parametrize("person", ["U0ALICE", "W0GRACE", "USLACKBOT", "U_BOT", "u-alice.1", "alice", "7"])
+def test_a_mention_is_known_whatever_shape_the_id_has(person: str) -> None:
+    assert markup.people_in(f"<@{person}> and <@{person}|her>, <#C01|x> <!here> <https://a.b/@c>") == {person}
+
+
 def test_a_cut_makes_no_ping_of_a_longer_word() -> None:
     assert markup.plain("@everyone00 and more", 10) == "…"
 

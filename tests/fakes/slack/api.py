@@ -465,7 +465,7 @@ class WebApi:
         return {"channel": {"id": found.id}, "no_op": True, "already_open": True}
 
     async def _list(self, team: Team, arguments: Json) -> Json:
-        """All public ones, and of the others those that the bot is in; of a direct message that goes unsaid."""
+        """All public ones, and of others those that the bot is in, which goes unsaid of direct messages."""
         wanted = {KINDS[t] for t in str(arguments.get("types") or "public_channel").split(",")}
         told = []
         for channel in team.channels.values():

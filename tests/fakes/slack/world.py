@@ -83,6 +83,8 @@ class Clock:
 
     def __init__(self, scale: float = 1.0) -> None:
         self.scale = scale
+        self.digits = 6
+        """How many of a `ts` stand behind the point; other servers of Slack's API write more or fewer."""
         self._last = 0
 
     def now(self) -> float:
@@ -95,8 +97,10 @@ class Clock:
 
     def ts(self) -> str:
         """A `ts` of the real time, never twice the same."""
-        self._last = max(self._last + 1, time.time_ns() // 1000)
-        return ts_of(self._last)
+        step = max(1, 10 ** (6 - self.digits))
+        self._last = max(self._last + step, time.time_ns() // 1000 // step * step)
+        told = ts_of(self._last) + "7" * (self.digits - 6)
+        return told[: len(told) + min(0, self.digits - 6)].rstrip(".")
 
 
 def ts_of(microseconds: int) -> str:
