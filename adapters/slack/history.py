@@ -1,4 +1,8 @@
-"""What was said in a thread before the bot was called: the newest messages, without a gap. And after."""
+"""What was said in a thread before the bot was called: the newest messages, without a gap. And after.
+
+A `limited` app can read one page while an answer waits. A thread that fits into it is read whole; of a longer
+one the end is read in another minute, when somebody asks there again.
+"""
 
 import time
 from collections import deque
@@ -14,8 +18,11 @@ from adapters.slack.handing import is_handed
 from adapters.slack.markup import position_of, ts_of
 from adapters.slack.names import Names
 from adapters.slack.pages import messages_of
+from adapters.slack.tails import Tail
 from adapters.slack.workspaces import Installation
 from bot.domain import History, Said, SessionKey
+from bot.errors import PlatformUnavailable
+from bot.recent import Recent
 
 Kind = Literal["internal", "limited"]
 """How Slack limits the reading of history: `limited` is for apps that are distributed outside of the
@@ -30,6 +37,8 @@ MARGIN = 2.0
 """How much more of a long thread than a proportional share is asked for at first."""
 WIDER = 2
 """How many times longer each further stretch is."""
+TAILS = 1_000
+"""Long threads of which it is remembered where their end was looked for."""
 
 Json = Mapping[str, Any]
 
@@ -42,13 +51,14 @@ class Past:
     ) -> None:
         self._names = names
         self._page = PAGE[kind]
+        self._tails: Recent[SessionKey, Tail] | None = Recent(TAILS) if kind == "limited" else None
         self._patience_s = patience_s
         self._clock = clock
 
     async def before(self, installation: Installation, key: SessionKey, before: int, limit: int) -> History:
         """The newest `limit` messages before a position, as `Platform.history` promises."""
         until = self._clock() + self._patience_s
-        read = _Reading(installation.client, key, self._page, until)
+        read = _Reading(installation.client, key, self._page, until, self._tails)
         later: Sequence[Json] = ()
         if key.thread == FLAT:
             found, whole = await read.flat(before, limit)
@@ -74,23 +84,37 @@ def _is_told(message: Json, me: Me) -> bool:
 class _Reading:
     """One reading, which waits for rate limits until a moment and not longer."""
 
-    def __init__(self, client: Client, key: SessionKey, page: int, until: float) -> None:
+    def __init__(
+        self,
+        client: Client,
+        key: SessionKey,
+        page: int,
+        until: float,
+        tails: Recent[SessionKey, Tail] | None,
+    ) -> None:
+        """`tails`: where the ends of long threads are, for apps that can read one page."""
         self._client = client
         self._key = key
         self._page = page
         self._until = until
+        self._tails = tails
 
     async def flat(self, before: int, limit: int) -> tuple[Sequence[Json], bool]:
         """What was said in a direct message, outside of threads: Slack begins with the newest."""
         found: deque[Json] = deque()
         cursor, more = None, True
         while more and len(found) < limit:
-            page = await self._read("conversations.history", latest=ts_of(before), cursor=cursor)
+            try:
+                page = await self._read("conversations.history", latest=ts_of(before), cursor=cursor)
+            except PlatformUnavailable:
+                if not found:
+                    raise
+                break  # what is there is the newest, without a gap
             found.extendleft(m for m in messages_of(page) if position_of(m["ts"]) < before)
             cursor = following(page, cursor)
             more = cursor is not None
         whole = not more and len(found) <= limit
-        return list(found)[-limit:] if limit else [], whole
+        return _last(limit, found), whole
 
     async def thread(self, before: int, limit: int) -> tuple[Sequence[Json], bool, Sequence[Json]]:
         """What was said in a thread: Slack begins with the oldest, so of a very long one its end is read.
@@ -98,28 +122,65 @@ class _Reading:
         Behind it whether that is all, and what was said from `before` on.
         """
         try:
-            first = await self._replies()
+            return await self._thread(before, limit)
         except Refused as refused:
             if refused.code in GONE:
                 return [], True, []
             raise
+
+    async def _thread(self, before: int, limit: int) -> tuple[Sequence[Json], bool, Sequence[Json]]:
+        if self._tails is not None:
+            return await self._by_the_page(self._tails, before, limit)
+        first = await self._replies()
         root: Json = next((m for m in messages_of(first) if m["ts"] == self._key.thread), {})
         count = int(root.get("reply_count") or 0)
         if following(first) and count > self._page * MOST_PAGES:
             later = messages_of(await self._replies(oldest=ts_of(before)))
-            return (await self._end(before, limit, count))[-limit:], False, self._after(before, later, limit)
+            end = _last(limit, await self._end(before, limit, count))
+            return end, False, self._after(before, later, limit)
         found: deque[Json] = deque(maxlen=limit + 1)
         later = []
         async for messages in self._pages(first):
             found.extend(m for m in messages if position_of(m["ts"]) < before)
             later += self._after(before, messages, limit - len(later))
         whole = len(found) <= limit and (not found or found[0]["ts"] == self._key.thread)
-        return list(found)[-limit:], whole, later
+        return _last(limit, found), whole, later
 
     def _after(self, before: int, messages: Iterable[Json], most: int) -> list[Json]:
         """The first replies that are newer."""
         newer = [m for m in messages if position_of(m["ts"]) > before and m["ts"] != self._key.thread]
         return newer[:most]
+
+    async def _by_the_page(
+        self, tails: Recent[SessionKey, Tail], before: int, limit: int
+    ) -> tuple[Sequence[Json], bool, Sequence[Json]]:
+        """The thread if it fits into a page, else as much of its end as one page shows.
+
+        Raises `PlatformUnavailable` while the end is not found, and Slack takes no other look for now.
+        """
+        tail: Tail | None = tails.get(self._key) or Tail.of(position_of(self._key.thread), before)
+        while tail is not None:
+            tails.put(self._key, tail)
+            page = await self._look(tail, before)
+            messages = messages_of(page)
+            replies = [m for m in messages if m["ts"] != self._key.thread]
+            if following(page) is not None:
+                root: Json = next((m for m in messages if m["ts"] == self._key.thread), {})
+                tail = tail.later(int(root.get("reply_count") or 0), self._page)
+            elif not (replies or tail.is_whole):
+                tail = tail.earlier()
+            else:
+                tails.drop(self._key)
+                found = [m for m in (messages if tail.is_whole else replies) if _at(m) < tail.before]
+                whole = tail.is_whole and len(found) <= limit
+                return _last(limit, found), whole, self._after(before, messages, limit)
+        raise PlatformUnavailable("Too much was said at once at the end of this thread.")
+
+    async def _look(self, tail: Tail, before: int) -> Json:
+        """The page of a look; what came after the first question is looked at with the whole thread alone."""
+        if tail.is_whole and tail.before == before:
+            return await self._replies()
+        return await self._replies(oldest=ts_of(tail.before - tail.stretch), latest=ts_of(tail.before))
 
     async def _end(self, before: int, limit: int, count: int) -> Sequence[Json]:
         """The end of a thread with very many replies, by stretches of time that get longer."""
@@ -160,6 +221,14 @@ class _Reading:
             include_all_metadata=True,
             **arguments,
         )
+
+
+def _at(message: Json) -> int:
+    return position_of(message["ts"])
+
+
+def _last(limit: int, messages: Iterable[Json]) -> list[Json]:
+    return list(messages)[-limit:] if limit else []
 
 
 def _here(key: SessionKey, heard: Iterable[Said | None]) -> Iterator[Said]:

@@ -17,6 +17,10 @@ What Slack does, and where it is held, here and elsewhere:
 - limits each method: `..._429_...`; 200 threads in 10 workspaces under the tiers: `test_slack_workspaces`
 - streams natively, until a stream dies: `..._stream_...`; its own Stop button: `test_slack_bot`;
   killed in a stream: `test_slack_crashes`
+- shows a native stream growing to its reader alone: `..._everybody_...`, `..._grows_as_a_stream`
+- clears a status after two minutes: `test_slack_replies`
+- lets distributed apps read one page of 15 messages a minute: `test_slack_limited`
+- tells an app's events to its owner alone: `test_slack_doctor`
 - takes posts and edits of some length only: `..._long_answer_...`
 - begins `replies` at the oldest, and hides them in `history`: `test_slack_bot`, `test_slack_second_look`
 - has the agent view (prompts, titles, a status): `test_slack_receiving`, `test_slack_replies`
@@ -163,6 +167,34 @@ async def test_a_stream_that_slack_ends_early_still_ends_whole(made: World) -> N
     await made.slack.until(lambda: made.posts(root, DM), WAIT_S)
     for stream in made.slack.team.streams.values():
         stream.alive = False
+    made.openai.release()
+    (answer,) = await made.answered(root, channel=DM)
+    assert answer.count("word") == 80
+
+
+async def test_everybody_in_a_shared_thread_sees_an_answer_grow(made: World) -> None:
+    made.openai.answers.append(Script(text="word " * 80, hold_after=40))
+    asked = made.ask("a story, please", user=ALICE)
+
+    def read_by(person: str) -> int:
+        return sum(made.slack.seen(post, person).count("word") for post in made.posts(asked))
+
+    first = await made.slack.until(lambda: read_by(BOB), WAIT_S)
+    await made.slack.until(lambda: read_by(BOB) > first, WAIT_S)
+    assert read_by(BOB) == read_by(ALICE) < 80
+    made.openai.release()
+    await made.answered(asked)
+    assert read_by(BOB) == 80
+
+
+async def test_in_a_direct_message_an_answer_grows_as_a_stream(made: World) -> None:
+    root = made.slack.say("New chat", channel=DM, deliver=False, subtype="assistant_app_thread")
+    made.openai.answers.append(Script(text="word " * 80, hold_after=40))
+    made.slack.say("a story, please", channel=DM, thread_ts=root)
+    (post,) = await made.slack.until(lambda: made.posts(root, DM), WAIT_S)
+    first = made.slack.seen(post, ALICE, channel=DM).count("word")
+    await made.slack.until(lambda: made.slack.seen(post, ALICE, channel=DM).count("word") > first, WAIT_S)
+    assert made.slack.team.streams[DM, post["ts"]].alive
     made.openai.release()
     (answer,) = await made.answered(root, channel=DM)
     assert answer.count("word") == 80

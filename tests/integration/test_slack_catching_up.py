@@ -1,5 +1,6 @@
 """What was said while nobody listened is read afterwards, kept, and answered if it is young enough."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -7,8 +8,11 @@ from dataclasses import replace
 import pytest
 
 from adapters.slack import catching_up
+from adapters.slack.history import PAGE
 from adapters.slack.markup import position_of, ts_of
-from bot.domain import Addressed, Edited, Speaker
+from adapters.slack.platform import SlackPlatform
+from bot.domain import Addressed, Edited, History, SessionKey, Speaker
+from bot.errors import PlatformUnavailable
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack.core import Marks, ScriptedCore
 from tests.fakes.slack.server import BOB, BOT, CHANNEL, DM
@@ -166,7 +170,7 @@ async def test_flat_direct_messages_are_caught_up_with(slack: FakeSlack, core: S
 async def test_a_limited_app_reads_at_its_pace(
     slack: FakeSlack, core: ScriptedCore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slack.history_page = 15
+    slack.limited = True
     slack.failures["conversations.history"] = ["429:0.05", "429:0.05"]
     ts = slack.say(f"<@{BOT}> hello", deliver=False)
     async with running(slack, core, Marks(C01=mark(60)), catch_up=True, history="limited"):
@@ -199,13 +203,15 @@ async def test_every_now_and_then_it_looks_where_something_was_said(
 # What was said before the bot was called.
 
 
-async def test_history_of_a_very_long_thread_is_its_end(slack: FakeSlack, core: ScriptedCore) -> None:
-    slack.history_page = 20
+async def test_history_of_a_very_long_thread_is_its_end(
+    slack: FakeSlack, core: ScriptedCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PAGE, "internal", 15)
     root = slack.say("root", deliver=False, ts=ago(1000))
     posted = [
         slack.say(f"reply {n}", thread_ts=root, deliver=False, ts=ago(999 - n * 0.5)) for n in range(1500)
     ]
-    async with running(slack, core, history="limited") as platform:
+    async with running(slack, core) as platform:
         last = slack.say(f"<@{BOT}> sum it up", thread_ts=root)
         await core.until(core.said)
         history = await platform.history(core.said()[0].key, position_of(last), 30)
@@ -242,3 +248,96 @@ async def test_history_of_flat_talk_knows_whose_words_are_whose(slack: FakeSlack
     told = [(m.author.kind, m.text) for m in history.messages]
     assert told == [(Speaker.PERSON, "one"), (Speaker.BOT, "You said: one")]
     assert history.whole
+
+
+# Of an app that Slack lets read one page a minute, of 15 messages.
+
+
+async def reread(platform: SlackPlatform, key: SessionKey, before: int, limit: int = 200) -> History:
+    """What one turn after the other is told, until one is told something."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                return await platform.history(key, before, limit)
+            except PlatformUnavailable:
+                await asyncio.sleep(0.05)  # Slack alone knows when the minute is over
+
+
+async def test_a_limited_app_reads_a_thread_of_a_page_whole_and_at_once(
+    slack: FakeSlack, core: ScriptedCore
+) -> None:
+    slack.limited = slack.budgets.on = True
+    root = slack.say("root", deliver=False)
+    for n in range(13):
+        slack.say(f"reply {n}", thread_ts=root, deliver=False)
+    async with running(slack, core, history="limited", backfill_s=0) as platform:
+        last = slack.say(f"<@{BOT}> sum it up", thread_ts=root)
+        await core.until(core.said)
+        history = await platform.history(core.said()[0].key, position_of(last), 200)
+    assert [m.text for m in history.messages] == ["root", *(f"reply {n}" for n in range(13))]
+    assert history.whole
+
+
+@pytest.mark.parametrize("pace", ["even", "busy at the end", "quiet at the end"])
+async def test_a_limited_app_reads_the_end_of_a_longer_one_in_another_minute(
+    slack: FakeSlack, core: ScriptedCore, pace: str
+) -> None:
+    slack.limited = slack.budgets.on = True
+    at = {
+        "even": lambda n: n,
+        "busy at the end": lambda n: 60 - 60 / (n + 1),
+        "quiet at the end": lambda n: n / 9,
+    }
+    root = slack.say("root", deliver=False, ts=ago(61))
+    posted = [slack.say(f"{n}", thread_ts=root, deliver=False, ts=ago(60 - at[pace](n))) for n in range(50)]
+    async with running(slack, core, history="limited", backfill_s=0) as platform:
+        last = slack.say(f"<@{BOT}> sum it up", thread_ts=root)
+        await core.until(core.said)
+        key, before = core.said()[0].key, position_of(last)
+        with pytest.raises(PlatformUnavailable):
+            await platform.history(key, before, 200)
+        asked_again = before + MINUTE
+        history = await reread(platform, key, asked_again)
+    assert 1 <= len(history.messages) <= 14
+    assert [m.position for m in history.messages] == [
+        position_of(ts) for ts in posted[-len(history.messages) :]
+    ]
+    assert not history.whole
+
+
+async def test_a_limited_app_that_finds_a_thread_gone_is_told_of_nothing(
+    slack: FakeSlack, core: ScriptedCore
+) -> None:
+    slack.limited = slack.budgets.on = True
+    root = slack.say("root", deliver=False)
+    for n in range(40):
+        slack.say(f"reply {n}", thread_ts=root, deliver=False)
+    async with running(slack, core, history="limited", backfill_s=0) as platform:
+        last = slack.say(f"<@{BOT}> sum it up", thread_ts=root)
+        await core.until(core.said)
+        key, before = core.said()[0].key, position_of(last)
+        with pytest.raises(PlatformUnavailable):
+            await platform.history(key, before, 200)
+        slack.team.channels[CHANNEL].messages.clear()
+        assert await reread(platform, key, before) == History((), whole=True)
+
+
+async def test_a_limited_app_reads_the_newest_of_flat_talk(slack: FakeSlack, core: ScriptedCore) -> None:
+    slack.limited = slack.budgets.on = True
+    posted = [slack.say(f"{n}", channel=DM, deliver=False) for n in range(40)]
+    async with running(slack, core, history="limited", backfill_s=0) as platform:
+        last = slack.say("and now?", channel=DM)
+        await core.until(core.said)
+        history = await platform.history(core.said()[0].key, position_of(last), 200)
+    assert [m.position for m in history.messages] == [position_of(ts) for ts in posted[-15:]]
+    assert not history.whole
+
+
+async def test_no_more_is_read_than_is_wanted(slack: FakeSlack, core: ScriptedCore) -> None:
+    root = slack.say("root", deliver=False)
+    async with running(slack, core) as platform:
+        last = slack.say(f"<@{BOT}> sum it up", thread_ts=root)
+        await core.until(core.said)
+        history = await platform.history(core.said()[0].key, position_of(last), 0)
+    assert history.messages == ()
+    assert not history.whole

@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from adapters import reply
 from adapters.slack import streams
 from adapters.slack.markup import position_of
 from bot.domain import Answer, Outcome, Part, Said
 from bot.ports import Reply
 from tests.fakes.slack import FakeSlack
+from tests.fakes.slack.api import STATUS_LIFE_S
 from tests.fakes.slack.core import Log, ScriptedCore, turn_of
 from tests.fakes.slack.server import ALICE, BOT, CHANNEL, DM
 from tests.fakes.slack.world import Json
@@ -352,6 +354,33 @@ async def test_an_answer_that_never_streamed_leaves_no_stop_button(
         slack.say("think", channel=DM, thread_ts=root)
         await slack.until(lambda: slack.thread(root, channel=DM))
     assert slack.team.sessions == {(DM, root): "active"}
+
+
+@pytest.mark.parametrize("place", [CHANNEL, DM])
+async def test_the_status_of_an_answer_that_takes_long_is_set_again_before_slack_clears_it(
+    slack: FakeSlack, core: ScriptedCore, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """Slack clears it after two minutes, which are two seconds here; it is set again every eight."""
+    slack.clock.scale = 1 / 60
+    monkeypatch.setattr(reply, "WORKING_EVERY_S", reply.WORKING_EVERY_S * slack.clock.scale)
+    slack.unsupported = {"agents.sessions.setStatus"}
+    shown: list[str] = []
+
+    async def slow(reply: Reply, said: Said) -> Answer:
+        thread = said.key.thread
+        began = await slack.until(lambda: slack.team.statuses and slack.clock.now())
+        await slack.until(lambda: slack.clock.now() - began > STATUS_LIFE_S)
+        shown.append(slack.status(thread, channel=place))
+        return Answer("Whole")
+
+    core.script = slow
+    async with running(slack, core):
+        root = agent_thread(slack) if place == DM else None
+        ts = slack.say(f"<@{BOT}> think", channel=place, thread_ts=root)
+        await slack.until(lambda: slack.thread(root or ts, channel=place))
+    assert "thinking" in shown[0]
+    assert slack.team.lapsed == []
+    assert slack.status(root or ts, channel=place) == ""
 
 
 async def test_where_slack_has_no_sessions_the_status_says_how_to_stop(

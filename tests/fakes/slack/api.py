@@ -16,13 +16,17 @@ from tests.fakes.slack.rules import (
     check_view,
     pings,
 )
-from tests.fakes.slack.world import Channel, Json, Stream, Team, new_id
+from tests.fakes.slack.world import Channel, Json, Status, Stream, Team, new_id
 
 if TYPE_CHECKING:
     from tests.fakes.slack.server import FakeSlack
 
 STREAM_LIFE_S = 300.0
+STATUS_LIFE_S = 120.0
 MOST_PROMPTS = 4
+LIMITED = {"conversations.history", "conversations.replies"}
+LIMITED_A_MINUTE, LIMITED_PAGE = 1, 15
+"""What Slack leaves to apps that are distributed outside of its Marketplace."""
 TITLE_LENGTH = 255
 
 CONTENT = {"chat.postMessage", "chat.update", "chat.postEphemeral"}
@@ -84,7 +88,8 @@ class WebApi:
         team = self._team(token, method)
         if team.enterprise:
             team = self._of_organisation(team, method, channel, str(arguments.get("team_id") or ""))
-        slack.budgets.spend(method, team.id, channel)
+        per_minute = LIMITED_A_MINUTE if slack.limited and method in LIMITED else None
+        slack.budgets.spend(method, team.id, channel, per_minute)
         if method in CONTENT:
             self._check(method, arguments)
         return await self._methods[method](team, arguments)
@@ -284,7 +289,11 @@ class WebApi:
             raise Refused("invalid_recipient_team_id")
         text = self._streamed("chat.startStream", arguments)
         message = self._slack.own_message(team, {"text": text}) | {"thread_ts": arguments["thread_ts"]}
-        team.streams[channel.id, message["ts"]] = Stream(self._slack.clock.now(), channel.id, message["ts"])
+        reader = str(arguments.get("recipient_user_id") or "")
+        began = self._slack.clock.now()
+        team.streams[channel.id, message["ts"]] = Stream(
+            began, channel.id, message["ts"], reader=reader, opening=text
+        )
         self._slack.keep(team, channel, message)
         return {"channel": channel.id, "ts": message["ts"]}
 
@@ -342,9 +351,13 @@ class WebApi:
         return {"status": arguments["status"]}
 
     async def _set_status(self, team: Team, arguments: Json) -> Json:
-        self._channel(team, arguments, "channel_id")
+        channel = self._channel(team, arguments, "channel_id")
         if not arguments.get("thread_ts"):
             raise Refused("invalid_thread_ts")
+        self._slack.end_status(team, channel.id, str(arguments["thread_ts"]))
+        if arguments["status"]:
+            set_at = self._slack.clock.now()
+            team.status[channel.id, str(arguments["thread_ts"])] = Status(arguments["status"], set_at)
         await self._slack.note(team.statuses, dict(arguments))
         return {}
 
@@ -420,7 +433,7 @@ class WebApi:
         limit = int(arguments.get("limit") or 100)
         if limit > 1000:
             raise Refused("invalid_limit")
-        return min(limit, self._slack.history_page)
+        return min(limit, LIMITED_PAGE if self._slack.limited else self._slack.history_page)
 
     def _page(self, team: Team, found: list[Json], arguments: Json) -> Json:
         start = int(arguments.get("cursor") or 0)

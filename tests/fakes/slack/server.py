@@ -11,7 +11,7 @@ from aiohttp import web
 
 from adapters.slack.manifest import manifest
 from adapters.slack.methods import bot_scopes
-from tests.fakes.slack.api import WebApi, parse
+from tests.fakes.slack.api import STATUS_LIFE_S, WebApi, parse
 from tests.fakes.slack.delivery import Delivered, Deliveries
 from tests.fakes.slack.responding import ResponseUrls, Source
 from tests.fakes.slack.rules import Budgets, Limited, Refused, check_content, pings
@@ -58,7 +58,9 @@ class FakeSlack:
         self.tickets: set[str] = set()
         self.teams: dict[str, Team] = {}
         self.history_page = 1000
-        """Messages a page at most: 15 for distributed apps."""
+        """Messages a page at most."""
+        self.limited = False
+        """The app is distributed outside of the Marketplace: histories are read one page a minute, of 15."""
         self.tells_latest_reply = True
         self.circles = False
         """What was said is told by its first page, again and again."""
@@ -491,6 +493,26 @@ class FakeSlack:
         home = self.teams[team]
         return [m for m in home.channels[channel].replies(ts) if m.get("user") == home.bot_user]
 
+    def seen(self, message: Json, by: str, *, channel: str = CHANNEL, team: str = TEAM) -> str:
+        """What somebody reads of a post: a stream in a shared channel grows for its reader alone."""
+        home = self.teams[team]
+        stream = home.streams.get((channel, message["ts"]))
+        if stream is None or not stream.alive or home.channels[channel].kind == "im" or by == stream.reader:
+            markdown = "".join(b["text"] for b in message["blocks"] if b["type"] == "markdown")
+            return markdown or str(message["text"])
+        return stream.opening
+
+    def status(self, thread_ts: str, *, channel: str = CHANNEL, team: str = TEAM) -> str:
+        """What people read there of what the bot is at; "" if nothing any more."""
+        shown = self.teams[team].status.get((channel, thread_ts))
+        return shown.text if shown and self.clock.now() - shown.set_at <= STATUS_LIFE_S else ""
+
+    def end_status(self, team: Team, channel: str, thread_ts: str) -> None:
+        """Something comes in the place of a status; if that ran out before, it is noted."""
+        if (channel, thread_ts) in team.status and not self.status(thread_ts, channel=channel, team=team.id):
+            team.lapsed.append(thread_ts)
+        team.status.pop((channel, thread_ts), None)
+
     async def until(self, true: Callable[[], Any], timeout: float = 10.0) -> Any:
         """Wait until something holds that a call to us can bring about."""
         async with asyncio.timeout(timeout), self._news:
@@ -533,6 +555,7 @@ class FakeSlack:
     def keep(self, team: Team, channel: Channel, message: Json) -> None:
         """Put a message of the bot into its place, and tell of it as Slack does."""
         self._insert(channel, message)
+        self.end_status(team, channel.id, str(message.get("thread_ts") or ""))
         for watcher in self.watchers:
             watcher(message)
         if self._echo:

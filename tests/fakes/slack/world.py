@@ -38,6 +38,19 @@ class Stream:
     channel: str
     ts: str
     alive: bool = True
+    reader: str = ""
+    """Who alone sees it grow in a shared channel; nobody else does before it ends."""
+    opening: str = ""
+    """What it began with, which everybody sees."""
+
+
+@dataclass(slots=True)
+class Status:
+    """What a thread says that the bot is at."""
+
+    text: str
+    set_at: float
+    """In Slack's seconds."""
 
 
 @dataclass(slots=True)
@@ -56,6 +69,10 @@ class Team:
     """Agent sessions: channel and thread to status."""
     ephemerals: list[Json] = field(default_factory=list)
     statuses: list[Json] = field(default_factory=list)
+    status: dict[tuple[str, str], Status] = field(default_factory=dict)
+    """By channel and thread, until something is posted there."""
+    lapsed: list[str] = field(default_factory=list)
+    """Threads whose status ran out before it was set again, or anything was posted."""
     titles: list[Json] = field(default_factory=list)
     prompts: list[Json] = field(default_factory=list)
     files: dict[str, Json] = field(default_factory=dict)
