@@ -78,6 +78,8 @@ def split(
     pieces of an earlier state of the text, which are not computed again.
     """
     pieces = list(after)
+    if not pieces and (uncut := _uncut(text, limit, length)):
+        return [uncut]
     for piece in _pieces(text, pieces[-1] if pieces else Piece(0, 0, ""), limit, length):
         if most is not None and len(pieces) >= most:
             break
@@ -97,6 +99,14 @@ def close_open_fence(text: str) -> str:
     for line in _FENCE_LINE.finditer(text):
         fence = _step(fence, line)
     return text.rstrip() + fence.closing if fence else text
+
+
+def _uncut(text: str, limit: int, length: Length) -> Piece | None:
+    """All of a text that fits, where nothing in it needs care: most answers, found out at once."""
+    if "```" in text or "~~~" in text or length(text) > limit:
+        return None
+    shown = text.strip()
+    return Piece(0, len(text), shown) if shown else None
 
 
 def _pieces(text: str, piece: Piece, limit: int, length: Length) -> Iterator[Piece]:

@@ -1,58 +1,144 @@
-"""Connections to one Redis-compatible server: redis-py's, without what its client does around a command.
+"""Connections to one Redis-compatible server: opened by redis-py, then asked without it.
 
-Its client takes locks, looks for maintenance notices and counts for telemetry at each command, which
-costs several times what sending and reading do.
+redis-py opens them: TLS, unix sockets, passwords, the number of the database, whatever a URL may ask
+for. What its client and its streams do around each command (locks, maintenance notices, telemetry,
+timers) costs many times what sending and reading do.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
-from hiredis import pack_command
+from hiredis import Reader, pack_command
 from redis.asyncio import ConnectionPool
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, BaseParser  # type: ignore[attr-defined]
+from redis.exceptions import ConnectionError as Disconnected
+from redis.exceptions import InvalidResponse
+
+_PART: Final = object()
+"""What the reader gives while an answer is not whole."""
 
 
 class Connections:
     """Gives each command a connection of its own. How many there are at once is the caller's business.
 
-    A connection that was cut short while it read, or broke, has closed itself; it connects again when
-    it is used next.
+    A connection whose command was cut short, or that broke, is closed: nobody is ever given the answer
+    to another's question.
     """
 
     def __init__(self, pool: ConnectionPool) -> None:
         """`pool` knows how to make connections, and holds none."""
         self._make: Callable[[], AbstractConnection] = pool.make_connection
-        self._idle: list[AbstractConnection] = []
-        self._used: set[AbstractConnection] = set()
+        self._idle: list[_Line] = []
+        self._used: set[_Line] = set()
 
     async def execute_command(self, *command: Any) -> Any:
         """Send one command of texts, bytes and numbers; its answer. Raises redis-py's errors."""
-        connection = self._idle.pop() if self._idle else self._make()
-        self._used.add(connection)
+        line = next(iter(self._free()), None) or await _open(self._make())
+        self._used.add(line)
         try:
-            if connection.is_connected and await _is_spoilt(connection):
-                await connection.disconnect(nowait=True)
-            await connection.send_packed_command(pack_command(command))
-            return await connection.read_response()
+            return await line.ask(pack_command(command))
         finally:
-            self._used.discard(connection)
-            self._idle.append(connection)
+            self._used.discard(line)
+            if line.is_open:
+                self._idle.append(line)
 
-    async def close_idle(self) -> None:
+    def _free(self) -> Iterator["_Line"]:
+        """Idle connections, without those that the server closed meanwhile."""
+        while self._idle:
+            line = self._idle.pop()
+            if line.is_open:
+                yield line
+
+    def close_idle(self) -> None:
         """Let go of the connections that nobody uses now; whoever comes next has new ones made."""
         idle, self._idle = self._idle, []
-        await asyncio.gather(*(each.disconnect() for each in idle), return_exceptions=True)
+        for line in idle:
+            line.close()
 
     async def aclose(self) -> None:
         """Let go of all. Commands under way fail."""
-        await asyncio.gather(*(each.disconnect() for each in self._used), return_exceptions=True)
-        await self.close_idle()
+        for line in self._used:
+            line.close()
+        self.close_idle()
 
 
-async def _is_spoilt(connection: AbstractConnection) -> bool:
-    """Whether the server closed it meanwhile, or it holds what nobody asked for."""
+async def _open(connection: AbstractConnection) -> "_Line":
+    """A connection that is ready for commands. What is cut short or fails leaves none behind."""
     try:
-        return await connection.can_read()
-    except OSError:
-        return True
+        await connection.connect()  # type: ignore[no-untyped-call]
+    except BaseException:
+        _let_go(connection)
+        raise
+    return _Line(connection)
+
+
+def _let_go(connection: AbstractConnection) -> None:
+    """Close what redis-py opened, and keep it from complaining that nobody did."""
+    connection._close()  # type: ignore[no-untyped-call]
+
+
+class _Line(asyncio.Protocol):
+    """One connection: a question at a time, and its answer."""
+
+    def __init__(self, connection: AbstractConnection) -> None:
+        """Takes over from redis-py's streams, which have read all that was sent until now."""
+        writer = connection._writer
+        assert writer is not None, "connected"
+        self._opened_by = connection
+        self._transport = writer.transport
+        self._transport.set_protocol(self)
+        self._reader = Reader(
+            protocolError=InvalidResponse, replyError=BaseParser.parse_error, notEnoughData=_PART
+        )
+        self._asked: asyncio.Future[Any] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be asked."""
+        return not self._transport.is_closing()
+
+    async def ask(self, packed: bytes) -> Any:
+        """The answer. Raises what the server or the connection has to say instead."""
+        self._asked = asyncio.get_running_loop().create_future()
+        try:
+            self._transport.write(packed)
+            answer = await self._asked
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._asked = None
+        if isinstance(answer, Disconnected):
+            self.close()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def data_received(self, data: bytes) -> None:
+        """Part of an answer; after what nobody asked for, no answer could be told from another."""
+        asked = self._asked
+        if asked is None or asked.done():
+            self.close()
+            return
+        try:
+            self._reader.feed(data)
+            answer = self._reader.gets()
+        except Exception as error:  # noqa: BLE001 - what is no Redis makes the reader raise what it likes
+            asked.set_exception(error)
+            return
+        if answer is _PART:
+            return
+        asked.set_result(answer)
+        if self._reader.has_data():
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The server, or we, closed it."""
+        if self._asked is not None and not self._asked.done():
+            self._asked.set_exception(Disconnected("The connection was closed.") if exc is None else exc)
+        _let_go(self._opened_by)
+
+    def close(self) -> None:
+        """Let go of it, whatever is still to be sent or read."""
+        self._transport.abort()

@@ -32,6 +32,7 @@ from redis.exceptions import (
     ResponseError,
 )
 
+from bot.deadlines import Deadlines
 from bot.errors import SettingsError
 from storage.breaker import Breaker
 from storage.connections import Connections
@@ -97,7 +98,6 @@ class Dragonfly:
         self._breaker = Breaker(clock)
         self._away_since = 0.0
         self._complained_at = clock() - COMPLAINT_INTERVAL_S
-        self._clearing: asyncio.Task[None] | None = None
         scheme, mark, rest = url.partition(_CLUSTER_MARK + "://")
         plain_url = f"{scheme}://{rest}" if mark else url
         try:
@@ -115,6 +115,7 @@ class Dragonfly:
                 f"hot.url: {self.name} can't be used. Allowed are redis://, rediss://, unix:///path "
                 "and, for a cluster, redis+cluster:// and rediss+cluster://; behind a ? what redis-py knows."
             ) from None
+        self._deadlines = Deadlines(self._limit_s)
         self._room = asyncio.Semaphore(connections)
 
     async def run(self, script: Script, keys: str | Sequence[str], *arguments: str | bytes | int) -> Any:
@@ -174,8 +175,6 @@ class Dragonfly:
 
     async def aclose(self) -> None:
         """Let go of every connection. Never raises."""
-        if self._clearing is not None:
-            await self._clearing
         with suppress(RedisError, OSError, TimeoutError):
             await self._redis.aclose()
         if isinstance(self._redis, RedisCluster):
@@ -185,7 +184,7 @@ class Dragonfly:
                     await self._redis.nodes_manager.aclose(kept)
 
     async def _send(self, command: tuple[str | bytes | int, ...], era: int | None = None) -> Any:
-        async with asyncio.timeout(self._limit_s), self._room:
+        async with self._deadlines.limit(), self._room:
             if era is not None and not self._breaker.holds(era):
                 raise Away  # found out by those ahead in the queue
             return await self._redis.execute_command(*command)
@@ -224,15 +223,7 @@ class Dragonfly:
     def _clear(self) -> None:
         """Close idle connections: those to a machine that vanished would fail the next probes, one by one."""
         if isinstance(self._redis, Connections):
-            closing = _close_idle(self._redis, self._clearing)
-            self._clearing = asyncio.get_running_loop().create_task(closing)
-
-
-async def _close_idle(connections: Connections, before: asyncio.Task[None] | None) -> None:
-    if before is not None:
-        await before
-    with suppress(RedisError, OSError, TimeoutError):
-        await connections.close_idle()
+            self._redis.close_idle()
 
 
 def _node(asked: dict[str, Any], timeout_s: float) -> Connections:

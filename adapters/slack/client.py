@@ -14,6 +14,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from adapters.jsons import dumps
 from adapters.posts import Throttled
+from adapters.slack import direct
 from adapters.slack.errors import REVOKED, Refused, status_and_code, translated
 from adapters.slack.methods import METHODS
 from bot.errors import PlatformUnavailable
@@ -43,9 +44,6 @@ READS = frozenset(
 """Slack takes these by GET and by POST. slack-sdk sends GET, and other servers that speak Slack's API know
 only POST, as Slack's own SDK for Node sends it, or only GET."""
 NO_SUCH_PLACE = frozenset({404, 405})
-AS_THEY_ARE = frozenset({"chat.postMessage", "chat.update"})
-"""What is sent with every answer is sent as it is given: slack-sdk's own methods look through it for objects
-of theirs, and for what they would warn of."""
 
 VENDOR = "adapters.slack.vendor"
 
@@ -141,8 +139,8 @@ class Client:
         return data if isinstance(data, dict) else {}
 
     async def _send(self, method: str, arguments: Mapping[str, Any]) -> AsyncSlackResponse:
-        if method in AS_THEY_ARE:
-            return await self._web.api_call(method, json=dict(arguments))
+        if method in direct.METHODS:
+            return await direct.call(self._web, method, arguments)
         by_sdk = getattr(self._web, method.replace(".", "_"))
         if method in READS and not self._by_get:
             try:

@@ -37,6 +37,7 @@ from adapters.slack.tidying import gesture, tidied
 from adapters.slack.twins import Twins
 from adapters.slack.welcome import Welcome
 from adapters.slack.workspaces import Installation, Workspaces
+from bot.deadlines import Deadlines
 from bot.domain import Order, Receipt, Said
 from bot.errors import ThreadflyError
 from bot.ports import Desk, Handler
@@ -122,6 +123,7 @@ class Receiver(AsyncMiddleware):
         self._shelf = shelf
         self._looking = looking
         self._twins = Twins()
+        self._deadlines = Deadlines(ACKNOWLEDGE_S)
         self._handler: Handler | None = None
         self._desk: Desk | None = None
         self._after: set[asyncio.Task[None]] = set()
@@ -173,7 +175,7 @@ class Receiver(AsyncMiddleware):
         if self._handler is None or self._desk is None:
             return BoltResponse(status=503, body="")
         try:
-            async with asyncio.timeout(ACKNOWLEDGE_S):
+            async with self._deadlines.limit():
                 return await self._take(body, await find(), self._handler, self._desk, again=again)
         except (ThreadflyError, TimeoutError) as exc:
             log.warning(

@@ -47,6 +47,7 @@ CHANNELS_MOVED = frozenset(
 LEAVING = frozenset({"channel_leave", "group_leave"})
 """Subtypes of messages, which come with those events or without."""
 CONVERTED = frozenset({"channel_convert_to_private", "channel_convert_to_public"})
+HEEDED = PERSON_MOVED | CHANNELS_MOVED | LEAVING | CONVERTED
 
 log = logging.getLogger(__name__)
 
@@ -161,11 +162,13 @@ class SlackShelf:
     async def heed(self, event: Json, me: Me) -> None:
         """Forget at once what an event makes wrong. Never raises."""
         kind = event.get("subtype") if event.get("type") == "message" else event.get("type")
-        if kind in PERSON_MOVED | LEAVING | CHANNELS_MOVED | CONVERTED and event.get("channel"):
+        if kind not in HEEDED:
+            return
+        if event.get("channel"):
             await self._fresh.drop(readers_name(me.workspace, str(event["channel"])))
         if kind in PERSON_MOVED | LEAVING and event.get("user") not in {None, me.user}:
             await self._fresh.drop(_person_name(me.workspace, event["user"]))
-        elif kind in PERSON_MOVED | LEAVING | CHANNELS_MOVED | CONVERTED:
+        else:
             await self._fresh.drop(_town_name(me.workspace))
 
     async def _address(self, workspace: str) -> str:

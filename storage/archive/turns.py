@@ -233,7 +233,10 @@ class Turns:
         text, are not archived; where none is left, the turn is closed without a reply.
         """
         said = Standing.of(answer, posted, at)
-        return await self._database.write(lambda c: _close(c, turn, answer, said, self._claimant))
+        # The reply is out: whoever says something meanwhile goes first.
+        return await self._database.write(
+            lambda c: _close(c, turn, answer, said, self._claimant), gives_way=True
+        )
 
     async def again(self, key: SessionKey, asked: int) -> Recorded:
         """Claim a turn that failed for another try, or queue it behind the one that runs.

@@ -20,6 +20,8 @@ class Mood(Enum):
     """Sends half of each answer and closes the connection."""
     REFUSES = auto()
     """Answers each command with `error`."""
+    STUTTERS = auto()
+    """Says each answer twice."""
     BABBLES = auto()
     """Answers with what is not the protocol."""
 
@@ -37,6 +39,7 @@ class BrokenRedis:
         self._redis = Path(unquote(urlsplit(url).path))
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
+        self._writers: set[asyncio.StreamWriter] = set()
         self._heard = asyncio.Condition()
 
     @property
@@ -57,6 +60,11 @@ class BrokenRedis:
         if self._open:
             await asyncio.wait(self._open)
 
+    def blurt(self, data: bytes) -> None:
+        """Say something that nobody asked for."""
+        for writer in self._writers:
+            writer.write(data)
+
     async def heard(self, count: int) -> None:
         """Wait until `count` pieces of data have come in."""
         async with asyncio.timeout(20), self._heard:
@@ -72,6 +80,7 @@ class BrokenRedis:
         assert task is not None
         self._open.add(task)
         self.connections += 1
+        self._writers.add(writer)
         redis_reader, redis_writer = await asyncio.open_unix_connection(self._redis)
         answers = asyncio.create_task(self._pass_answers(redis_reader, writer))
         try:
@@ -85,6 +94,7 @@ class BrokenRedis:
             await asyncio.wait([answers])
             redis_writer.close()
             writer.close()
+            self._writers.discard(writer)
             self._open.discard(task)
             async with self._heard:
                 self._heard.notify_all()
@@ -115,6 +125,8 @@ class BrokenRedis:
                 writer.close()
                 return
             writer.write(data)
+            if self.mood is Mood.STUTTERS:
+                writer.write(data)
 
 
 def _is_handshake(data: bytes) -> bool:

@@ -161,6 +161,24 @@ async def test_an_answer_that_comes_too_late_reaches_nobody(
     assert await hot.read(8, 3) == other
 
 
+async def test_an_answer_that_nobody_asked_for_reaches_nobody(
+    hot: DragonflyContext, server: BrokenRedis
+) -> None:
+    server.blurt(b"+nonsense\r\n")
+    await server.deserted()
+    assert await hot.read(SESSION, 3) == WINDOW
+
+
+async def test_an_answer_that_comes_twice_reaches_nobody_else(
+    hot: DragonflyContext, server: BrokenRedis
+) -> None:
+    server.mood = Mood.STUTTERS
+    assert await hot.read(SESSION, 3) == WINDOW
+    server.mood = Mood.WELL
+    assert await hot.read(8, 3) is None
+    assert await hot.read(SESSION, 3) == WINDOW
+
+
 async def test_a_cancelled_probe_does_not_block_the_next(
     hot: DragonflyContext, server: BrokenRedis, clock: Clock
 ) -> None:
