@@ -6,6 +6,7 @@ import mimetypes
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from importlib import resources
 from typing import Protocol
 
@@ -44,6 +45,8 @@ from bot.taking import Taken
 PAGE = 50
 MOST_NOTES = 30
 """Notes for each person that a page which is loaded again still shows."""
+NOTES_LIVE = timedelta(seconds=60)
+"""For how long: they may quote what is deleted or forgotten meanwhile."""
 RECALL = "recall"
 _PLACELESS = frozenset({"help", "forget", "export", "catchup", RECALL})
 """Commands that make sense outside of a thread."""
@@ -73,7 +76,7 @@ class Pages:
         self._commands = commands
         self._static = _static_files()
         self._lines: set[Line] = set()
-        self._notes: dict[str, deque[Note]] = {}
+        self._notes: dict[str, deque[tuple[datetime, Note]]] = {}
         self._found = FoundPages(room, guest)
         self._unlisten = room.listen(self._keep_note)
 
@@ -106,7 +109,15 @@ class Pages:
 
     def _keep_note(self, news: News) -> None:
         if isinstance(news, Note) and news.to in self._room.cast.people:
-            self._notes.setdefault(news.to, deque(maxlen=MOST_NOTES)).append(news)
+            kept = self._notes.setdefault(news.to, deque(maxlen=MOST_NOTES))
+            kept.append((self._room.now(), news))
+
+    def _kept_notes(self, person: str) -> list[Note]:
+        """What that person was told just now."""
+        kept = self._notes.get(person, deque())
+        while kept and self._room.now() - kept[0][0] > NOTES_LIVE:
+            kept.popleft()
+        return [note for _, note in kept]
 
     # Pages and files.
 
@@ -168,7 +179,7 @@ class Pages:
                 "commands": dict(self._commands),
                 "remembers": self._memory is not None,
                 "newest": self._room.newest,
-                "notes": [note_shown(note) for note in self._notes.get(me, ())],
+                "notes": [note_shown(note) for note in self._kept_notes(me)],
                 "limits": {"chars": MOST_PERSON_CHARS, "files": MOST_FILES, "bytes": MOST_FILE_BYTES},
             }
         )

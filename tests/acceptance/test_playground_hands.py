@@ -274,6 +274,30 @@ async def test_who_has_gone_on_is_not_led_back_by_an_answer_that_comes_late(page
     await expect(page.locator("#thread")).to_be_hidden()
 
 
+@pytest.mark.parametrize(
+    ("text", "from_right"),
+    [("مرحبا بالعالم!", True), ("- مرحبا", True), ("hello مرحبا", False), ("`x` مرحبا", False)],
+)
+async def test_text_runs_as_its_first_letter_does(
+    page: Page, place: Place, text: str, from_right: bool
+) -> None:
+    await place.platform.room.say("joe", "general", None, text)
+    await visit(page, place)
+    block = channel(page).locator(".body").locator("p, li")
+    await expect(block).to_have_count(1)
+    assert await block.evaluate(STARTS_RIGHT) is from_right
+    await box(page).fill(text)
+    assert await box(page).evaluate("box => box.matches(':dir(rtl)')") is from_right
+
+
+STARTS_RIGHT = """block => {
+  const range = document.createRange();
+  range.selectNodeContents(block);
+  const [words, room] = [range.getBoundingClientRect(), block.getBoundingClientRect()];
+  return words.left - room.left > room.right - words.right;
+}"""
+
+
 async def test_a_message_of_lines_alone_is_shown(page: Page, place: Place) -> None:
     await place.platform.room.say("joe", "general", None, "first" + "\n" * 39_000 + "last")
     await visit(page, place)

@@ -172,10 +172,16 @@ async def opened(
 
 @contextlib.asynccontextmanager
 async def served(
-    folder: Path, core: Core, marks: Marks | None = None, *, token: str = "", port: int = 0
+    folder: Path,
+    core: Core,
+    marks: Marks | None = None,
+    *,
+    token: str = "",
+    port: int = 0,
+    clock: Callable[[], datetime] = now,
 ) -> AsyncIterator[tuple[WebPlatform, HttpServer]]:
     """The same, with its pages on 127.0.0.1."""
-    platform = WebPlatform(folder, marks or Marks(), memory=core.memory, token=token)
+    platform = WebPlatform(folder, marks or Marks(), memory=core.memory, token=token, now=clock)
     async with page_server(platform, port) as server, _running(platform, core):
         yield platform, server
 

@@ -617,6 +617,27 @@ async def test_what_the_bot_tells_one_person_reaches_that_person(tmp_path: Path)
     assert frame["news"] == [{"note": note | {"body": [["p", {}, "for Joe"]]}}]
 
 
+async def test_what_was_told_to_one_person_is_not_told_again_after_a_minute(tmp_path: Path) -> None:
+    """It may quote what was deleted or forgotten meanwhile."""
+    time = [now()]
+    async with (
+        served(tmp_path, Core(silent), clock=lambda: time[0]) as (platform, server),
+        aiohttp.ClientSession() as visitor,
+    ):
+
+        async def kept() -> list[str]:
+            async with visitor.get(f"{server.url}/api/room?as=joe") as answer:
+                return [note["text"] for note in (await answer.json())["notes"]]
+
+        joe = Author("joe", "Joe")
+        await platform.tell(key(17), joe, "one")
+        time[0] += timedelta(seconds=59)
+        await platform.tell(key(17), joe, "two")
+        assert await kept() == ["one", "two"]
+        time[0] += timedelta(seconds=2)
+        assert await kept() == ["two"]
+
+
 async def test_a_quiet_platform_keeps_what_is_said_for_the_next_start(tmp_path: Path) -> None:
     core, later = Core(silent), Core(silent)
     async with opened(tmp_path, core) as platform:

@@ -15,7 +15,7 @@ export class Composer {
     this.sending = Promise.resolve();
     const suggestions = `${id}-suggestions`;
     this.box = h("textarea", {
-      id, rows: 1, placeholder: pane.placeholder, "aria-label": pane.placeholder, autocomplete: "off", spellcheck: "true",
+      id, rows: 1, placeholder: pane.placeholder, "aria-label": pane.placeholder, dir: "auto", autocomplete: "off", spellcheck: "true",
       role: "combobox", "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": suggestions, "aria-describedby": `${id}-sorry`,
     });
     this.menu = h("ul", { id: suggestions, class: "menu", role: "listbox", "aria-label": "Suggestions", hidden: true });

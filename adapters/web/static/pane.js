@@ -151,7 +151,7 @@ export class Pane {
     const item = this.list.items.get(position);
     const content = item?.querySelector(".body");
     if (!content || item.querySelector(".editor")) return;
-    const box = h("textarea", { "aria-label": "Edit your message", rows: Math.min(12, post.text.split("\n").length + 1) });
+    const box = h("textarea", { "aria-label": "Edit your message", dir: "auto", rows: Math.min(12, post.text.split("\n").length + 1) });
     box.value = post.text;
     const end = () => { form.remove(); content.hidden = false; this.list.put(this.room.posts.get(post.position)); this.composer.box.focus(); };
     const save = () => this.tryTo(async () => {
