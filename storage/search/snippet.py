@@ -1,6 +1,7 @@
 """The few lines of a message that are shown for a hit, with the words that were found marked. Pure."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from bot.finding import Snippet, Stretch
@@ -66,8 +67,7 @@ def _window(line: str, marks: list[_Mark], length: int) -> tuple[int, int]:
     """Start and end of the stretch with the most different terms, cut between words where it can be."""
     if len(line) <= length:
         return 0, len(line)
-    starts = [max(0, min(a - _LEAD, len(line) - length)) for a, _, _ in marks] or [0]
-    start = max(starts, key=lambda s: (len(_inside(marks, s, s + length)), -s))
+    start = _fullest(marks, length, len(line) - length)
     end = start + length
     if start > 0:
         start = line.find(" ", start, start + _LEAD // 2) + 1 or start
@@ -76,8 +76,28 @@ def _window(line: str, marks: list[_Mark], length: int) -> tuple[int, int]:
     return start, end
 
 
-def _inside(marks: list[_Mark], start: int, end: int) -> frozenset[str]:
-    return frozenset().union(*(found for a, b, found in marks if start <= a and b <= end))
+def _fullest(marks: list[_Mark], length: int, last: int) -> int:
+    """Where a stretch begins that has as many different terms as any; not after `last`.
+
+    One walk through the marks, which stand in order: a text may be nothing but them.
+    """
+    fullest, most = 0, -1
+    inside: Counter[str] = Counter()
+    first = beyond = 0
+    for at, _, _ in marks:
+        start = max(0, min(at - _LEAD, last))
+        while beyond < len(marks) and marks[beyond][1] <= start + length:
+            inside.update(marks[beyond][2])
+            beyond += 1
+        while first < beyond and marks[first][0] < start:
+            for term in marks[first][2]:
+                inside[term] -= 1
+                if not inside[term]:
+                    del inside[term]
+            first += 1
+        if len(inside) > most:
+            fullest, most = start, len(inside)
+    return fullest
 
 
 def _stretches(line: str, start: int, end: int, marks: list[tuple[int, int]]) -> Iterator[Stretch]:

@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from storage.analyser import composed
 from storage.search.clauses import clauses_of, phrase_clause
-from storage.search.snippet import LENGTH, snippet
+from storage.search.snippet import _LEAD as LEAD
+from storage.search.snippet import LENGTH, _fullest, _marks, snippet
 
 
 def marked(text: str, asked: str) -> str:
@@ -58,3 +59,33 @@ def test_a_snippet_is_a_piece_of_its_text_and_never_longer_than_allowed(text: st
     assert len(shown.text) <= 40
     assert shown.text in " ".join(composed(text).split())
     assert all(stretch.text for stretch in shown.stretches)
+
+
+def test_a_long_text_of_nothing_but_the_words_is_shown_where_both_are() -> None:
+    """In one walk: to look at all words again for each would take more than a minute."""
+    shown = snippet("a " * 9_000 + "b", clause_terms("a b"))
+    assert shown.text.endswith("a b")
+    assert not shown.cut_after
+
+
+def clause_terms(asked: str) -> frozenset[str]:
+    return frozenset(term for clause in clauses_of(asked) for way in clause.ways for term in way.terms)
+
+
+WORDS = ["lion", "zebra", "gnu", "動物", "foo_bar", "of", "the", "savannah"]
+
+
+@given(
+    st.lists(st.sampled_from(WORDS), min_size=60, max_size=200), st.sets(st.sampled_from(WORDS), min_size=1)
+)
+def test_no_other_stretch_has_more_of_the_words(said: list[str], asked: set[str]) -> None:
+    terms = clause_terms(" ".join(asked))
+    line = " ".join(said)
+    marks = list(_marks(line, terms))
+
+    def many(start: int) -> int:
+        inside = (found for a, b, found in marks if start <= a and b <= start + LENGTH)
+        return len(frozenset().union(*inside))
+
+    starts = [max(0, min(a - LEAD, len(line) - LENGTH)) for a, _, _ in marks] or [0]
+    assert _fullest(marks, LENGTH, len(line) - LENGTH) == max(starts, key=lambda s: (many(s), -s))
