@@ -43,7 +43,10 @@ _KEEP_PARTS: Final = OnConflict(lambda insert: insert(parts).on_conflict_do_noth
 def insert_messages(
     c: sa.Connection, session: Any, key: SessionKey, entries: Sequence[Entry], found: Sequence[Findable]
 ) -> int:
-    """As `insert_message` for each of `entries`, which are ours to keep; how many are new."""
+    """As `insert_message` for each of `entries`, which are ours to keep; how many are new.
+
+    Of several at one position the first is kept.
+    """
     wanted = _wanted(c, session, key, [entry.message for entry in entries])
     rows = [
         message_values(session.id, entry.message, key, entry.gesture)
@@ -54,7 +57,7 @@ def insert_messages(
         return 0
     kept = frozenset(c.execute(_KEEP(c), rows).scalars())
     _void_summaries(c, session.id, kept)
-    made = {each.position: each for each in found if each.position in kept}
+    made = {each.position: each for each in reversed(found) if each.position in kept}
     let_find_many(c, session, key, list(made.values()))
     return len(kept)
 

@@ -37,6 +37,7 @@ from storage.archive.statements import (
     insert_message,
     key_values,
     lock_key,
+    message_of,
     settings_of,
 )
 from storage.database import Database
@@ -147,7 +148,8 @@ def _record(
         return Recorded(Receipt.IGNORED)
     added = insert_message(c, session, said.key, said.message, found, said.gesture, lent_until)
     if not added and lent_until is None and keep(c, session.id, said.message.position):
-        let_find(c, session, said.key, found)
+        kept = message_of(message_at(c, session.id, said.message.position))
+        let_find(c, session, said.key, found if kept == said.message else found_by(kept))
     if not added and not session.version:
         unmake_session(c, session.id)
         return Recorded(Receipt.KEPT)

@@ -123,7 +123,10 @@ def replace_text(
     *,
     lent: bool = False,
 ) -> None:
-    """Let the row `old` of `messages` read as `new`, everywhere. While it is `lent`, no search finds it."""
+    """Let the row `old` of `messages` read as `new`, everywhere. While it is `lent`, no search finds it.
+
+    Its author stays who they were when they said it, in the index too, and by that it is taken out again.
+    """
     c.execute(
         _REWRITE,
         {
@@ -135,7 +138,8 @@ def replace_text(
     )
     let_find_no_more(c, session.id, old)
     if not lent:
-        let_find(c, session, key, found)
+        by = message_of(old).author
+        let_find(c, session, key, found if by == new.author else found_by(replace(new, author=by)))
     _changed_at(c, session.id, new.position)
 
 

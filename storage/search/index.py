@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from bot.finding import Place
 from storage.analyser import analyse, fold, pairs_of, words_of
 from storage.prepared import prepared
+from storage.search import gate
 from storage.search.among import among
 from storage.search.slots import EVERY, SLOTS, held_among
 from storage.search_tables import search_buckets, search_docs, search_sealing, search_tail, search_terms
@@ -155,6 +156,7 @@ def unindex(c: sa.Connection, session_id: int, position: int, text: str, author_
     `text` and `author_name` are what it was indexed with. Does nothing when it is not there.
     """
     at = {"session": session_id, "place": position}
+    gate.pass_by(c)
     c.execute(_WARN_SEALER)
     c.execute(_TAKE_TAIL, at)
     doc = c.execute(_TAKE_DOC, at).first()

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from bot.errors import LeaseLost
 from bot.finding import Place
 from storage.database import Database, Work
+from storage.search import gate
 from storage.search.among import among
 from storage.search.index import sealed_terms
 from storage.search.places import give_numbers, known_numbers
@@ -97,7 +98,7 @@ class Sealer:
         if rows and not await self._database.read(lambda c: _is_shown(c, bucket)):
             await self._will_show(bucket, rows)
         for gone in _portions([row.id for row in rows], MESSAGES_AT_ONCE):
-            self._later(partial(_take_off, tail_ids=gone))
+            self._later(partial(_take_off, bucket=bucket, tail_ids=gone))
         self._later(lambda c: c.execute(sa.delete(search_sealing)))
 
     async def _will_show(self, bucket: int, rows: Sequence[Any]) -> None:
@@ -169,8 +170,12 @@ _ADD_DOC: Final = sa.insert(search_docs).from_select(
         search_places.c.id,
     )
     .join_from(search_tail, search_places, sa.and_(*(search_places.c[each.name] == each for each in _place)))
-    .where(search_tail.c.id == sa.bindparam("tail_id")),
+    .where(
+        search_tail.c.id == sa.bindparam("tail_id"),
+        search_tail.c.sent_us < sa.bindparam("end_us", type_=sa.BigInteger),
+    ),
 )
+"""Not if another has got the id meanwhile that is newer than the bucket: SQLite gives ids out again."""
 _in_bucket = sa.and_(search_docs.c.spot >= sa.bindparam("first"), search_docs.c.spot < sa.bindparam("end"))
 _SPOTS: Final = sa.select(search_docs.c.spot).where(_in_bucket)
 _ROWS: Final = (
@@ -211,6 +216,7 @@ def _portions(things: Sequence[T], most: int) -> Iterator[Sequence[T]]:
 
 def _claimed(c: sa.Connection, newest_us: int, me: str) -> Any | None:
     """Era and number of a new bucket: the time of its newest message in ms, or the next that is free."""
+    gate.close(c)
     number = newest_us // 1000 + 1
     while _is_shown(c, number):
         number += 1
@@ -225,8 +231,10 @@ def _is_shown(c: sa.Connection, bucket: int) -> bool:
 
 def _add_docs(c: sa.Connection, bucket: int, ids: Sequence[tuple[int, int]]) -> None:
     """Give each of the messages its slot; those that went meanwhile leave theirs empty."""
-    first = bucket * SLOTS
-    c.execute(_ADD_DOC, [{"place": first + slot, "tail_id": tail_id} for slot, tail_id in ids])
+    first, end_us = bucket * SLOTS, bucket * 1000
+    c.execute(
+        _ADD_DOC, [{"place": first + slot, "tail_id": tail_id, "end_us": end_us} for slot, tail_id in ids]
+    )
 
 
 def _packed(rows: Sequence[Any]) -> list[tuple[str, bytes]]:
@@ -277,8 +285,14 @@ def _show(c: sa.Connection, era: int, bucket: int, oldest_us: int, places: Mappi
     )
 
 
-def _take_off(c: sa.Connection, tail_ids: Sequence[int]) -> None:
-    c.execute(sa.delete(search_tail).where(among(c, search_tail.c.id, tail_ids)))
+def _take_off(c: sa.Connection, bucket: int, tail_ids: Sequence[int]) -> None:
+    """Only what the bucket holds: what was edited since is in the tail alone, on SQLite with the same id."""
+    held = sa.exists().where(
+        search_docs.c.session_id == search_tail.c.session_id,
+        search_docs.c.position == search_tail.c.position,
+        _in_bucket,
+    )
+    c.execute(sa.delete(search_tail).where(among(c, search_tail.c.id, tail_ids), held), _bounds(bucket))
 
 
 def _place_of(row: Any) -> Place:

@@ -41,10 +41,15 @@ TAKEN_AWAY = 500
 _BACKLOG: Final = sa.select(search_backlog)
 _NEXT: Final = (
     sa.select(messages)
-    .where(messages.c.id > sa.bindparam("done"), messages.c.id <= sa.bindparam("last"))
+    .where(
+        messages.c.id > sa.bindparam("done"),
+        messages.c.id <= sa.bindparam("last"),
+        messages.c.lent_until.is_(None),
+    )
     .order_by(messages.c.id)
     .limit(STEP)
 )
+"""Not what is lent: no search finds it, and it is given back without a look into the index."""
 _ALIVE: Final = (
     sa.select(messages.c.id, messages.c.text)
     .where(messages.c.id > sa.bindparam("done"), messages.c.id <= sa.bindparam("upto"))

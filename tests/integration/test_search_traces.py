@@ -1,0 +1,199 @@
+"""What was taken out of the index leaves nothing there and takes nothing with it, whenever it happens."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from bot.domain import Addressed, Author, Deleted, Edited, History, Message, Said, SessionKey, Turn
+from bot.finding import Place
+from bot.sheets import Entry as Line
+from bot.sheets import Sheet
+from storage.archive.carrying import Carrying
+from storage.archive.claims import Claimant
+from storage.archive.records import Records
+from storage.database import Database
+from storage.search import sealing
+from storage.search.clauses import clauses_of
+from storage.search.find import find
+from storage.search.index import Entry, index, unindex
+from storage.search.sealing import Sealer
+from storage.search.upkeep import Upkeep
+from storage.search.wanted import Wanted
+from storage.search_tables import (
+    FORMAT,
+    search_backlog,
+    search_buckets,
+    search_docs,
+    search_sealing,
+    search_tail,
+    search_terms,
+)
+from storage.tables import messages
+from tests.databases import fresh_database, opened
+
+KEY = SessionKey("web", "w", "c", "1")
+HERE = Place("web", "w", "c")
+ANN = Author("U1", "Ann")
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+WAIT_S = 30.0
+
+
+def message(position: int, text: str, by: Author = ANN) -> Message:
+    return Message(position, by, text, T0 + timedelta(minutes=position))
+
+
+def entries(many: int) -> list[Entry]:
+    return [Entry(1, n, HERE, "U1", f"word{n}", T0 + timedelta(minutes=n)) for n in range(1, many + 1)]
+
+
+async def found(database: Database, word: str) -> list[int]:
+    wanted = Wanted(frozenset({HERE}), clauses_of(word))
+    return [hit.position for hit in (await database.read(lambda c: find(c, wanted, T0))).hits]
+
+
+async def rows(database: Database, table: sa.Table) -> Sequence[Any]:
+    return await database.read(lambda c: c.execute(sa.select(table)).all())
+
+
+async def records_of(database: Database) -> Records:
+    """Of an archive in which everything that is only read is lent."""
+    return Records(database, Claimant("one", 60), lent_s=1_000)
+
+
+async def lent(database: Database, read: Message) -> Records:
+    records = await records_of(database)
+    recorded = await records.record(Said(KEY, message(100, "hello"), Addressed.MENTION))
+    assert isinstance(recorded.turn, Turn)
+    await records.add_history(recorded.turn, History((read,), whole=True))
+    return records
+
+
+async def test_a_message_is_taken_out_by_the_name_that_it_was_said_under(database: Database) -> None:
+    records = await records_of(database)
+    await records.record(Said(KEY, message(5, "lion"), Addressed.MENTION, answer=False))
+    renamed = replace(message(5, "tiger", Author("U1", "Josephine")), edited_at=T0 + timedelta(days=1))
+    assert await records.edit(Edited(KEY, renamed, Addressed.MENTION))
+    await Sealer(database).seal(1)
+    await records.delete(Deleted(KEY, 5))
+    assert await rows(database, search_terms) == []
+
+
+async def test_what_was_read_before_it_was_told_is_found_as_it_reads(database: Database) -> None:
+    records = await lent(database, message(5, "tiger"))
+    await records.record(Said(KEY, message(5, "lion", Author("U1", "Josephine")), Addressed.THREAD))
+    assert [await found(database, word) for word in ("lion", "tiger")] == [[], [5]]
+    await Sealer(database).seal(1)
+    for position in (5, 100):
+        await records.delete(Deleted(KEY, position))
+    assert await rows(database, search_terms) == []
+
+
+async def test_a_file_that_tells_a_place_twice_leaves_nothing_of_the_second(database: Database) -> None:
+    sheet = Sheet(KEY, started_by="U1", title="", created_at=T0, active_at=T0)
+    lines = [Line(message(5, "lion"), ""), Line(message(5, "tiger"), "")]
+    await Carrying(database).take_in(sheet, lines)
+    assert [await found(database, word) for word in ("lion", "tiger")] == [[5], []]
+    await Sealer(database).seal(1)
+    await (await records_of(database)).delete(Deleted(KEY, 5))
+    assert await rows(database, search_terms) == []
+
+
+async def test_what_is_lent_is_not_taken_in_when_the_index_is_made_anew(database: Database) -> None:
+    await lent(database, message(5, "albatross"))
+    await database.write(lambda c: c.execute(sa.update(search_backlog).values(format=FORMAT - 1)))
+    upkeep = Upkeep(database)
+    while await upkeep.step():
+        pass
+    assert [await found(database, word) for word in ("hello", "albatross")] == [[100], []]
+    assert len(await rows(database, search_tail)) == 1
+    assert len(await rows(database, messages)) == 2
+
+
+async def until_shown(database: Database) -> Sealer:
+    """Whoever seals has all but taken its messages off the tail."""
+    sealer = Sealer(database)
+    while not await rows(database, search_buckets):
+        assert await sealer.step(1)
+    return sealer
+
+
+@pytest.mark.parametrize("newcomer", [entries(6)[-1], Entry(2, 1, HERE, "U1", "x", T0)])
+async def test_what_comes_as_another_goes_stays_in_the_tail(database: Database, newcomer: Entry) -> None:
+    """SQLite gives the id of its newest row out again."""
+    *_, newest = said = entries(6)
+    await database.write(lambda c: index(c, said))
+    sealer = await until_shown(database)
+
+    def replaced(c: sa.Connection) -> None:
+        unindex(c, newest.session_id, newest.position, newest.text)
+        index(c, [replace(newcomer, text="albatross")])
+
+    await database.write(replaced)
+    await sealer.seal(len(said))
+    assert await rows(database, search_sealing) == []
+    assert await found(database, "albatross") == [newcomer.position]
+
+
+async def test_a_bucket_takes_in_nothing_newer_than_itself(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a search for what is newer would pass it over."""
+    monkeypatch.setattr(sealing, "MESSAGES_AT_ONCE", 2)
+    *_, newest = said = entries(6)
+    await database.write(lambda c: index(c, said))
+    sealer = Sealer(database)
+    while not await rows(database, search_docs):
+        assert await sealer.step(1)
+    later = Entry(2, 1, HERE, "U1", "albatross", T0 + timedelta(days=5))
+
+    def replaced(c: sa.Connection) -> None:
+        unindex(c, newest.session_id, newest.position, newest.text)
+        index(c, [later])
+
+    await database.write(replaced)
+    await sealer.seal(len(said))
+    wanted = Wanted(frozenset({HERE}), clauses_of("albatross"), after=T0 + timedelta(days=4))
+    assert (await database.read(lambda c: find(c, wanted, T0))).hits
+
+
+class TestOnPostgres:
+    """Where somebody takes messages out while a bucket is begun with them."""
+
+    async def test_nothing_of_them_gets_into_it(self, postgres_server: sa.URL) -> None:
+        url = await fresh_database(postgres_server)
+        said = entries(6)
+        async with opened(url) as database:
+            await database.write(lambda c: index(c, said))
+            engine = create_async_engine(url)
+            async with engine.connect() as other:
+                await other.run_sync(lambda c: unindex(c, 1, 3, "word3"))
+                sealed = asyncio.create_task(Sealer(database).seal(1))
+                await eventually(database, lambda c: sealed.done() or _waits(c))
+                await other.commit()
+            await sealed
+            await engine.dispose()
+            await database.write(lambda c: index(c, [replace(said[2], text="albatross")]))
+            await Sealer(database).seal(1)
+            assert await found(database, "albatross") == [3]
+            assert "word3" not in str(await rows(database, search_docs))
+            assert "word3" not in str(await rows(database, search_terms))
+
+
+def _waits(c: sa.Connection) -> bool:
+    """Whether somebody waits for a lock."""
+    here = sa.text(
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    return c.execute(here).first() is not None
+
+
+async def eventually(database: Database, true: Callable[[sa.Connection], bool]) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while not await database.read(true):  # noqa: ASYNC110 - the database is another process
+            await asyncio.sleep(0.01)
