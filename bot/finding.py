@@ -164,6 +164,8 @@ class Search:
     here: SessionKey
     """What `here` is: that session; its channel if it is none."""
     as_of: datetime
+    first: bool = True
+    """No page was shown yet: what by a platform's clock was sent a little later than `as_of` counts too."""
     seen: Seen | None = None
     """What is not looked for, since whoever asks has it before them."""
 
@@ -177,6 +179,8 @@ class Hits:
     """Sessions that fit, among those messages that were looked at."""
     whole: bool
     """False: older messages may fit too."""
+    as_of: datetime
+    """With this, and not `first`, all other pages are found as they were."""
     respelled: bool = False
     """Nothing fitted as typed; these hold words one typo away."""
 

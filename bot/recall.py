@@ -145,6 +145,7 @@ class Recall:
             question.by.id,
             question.at,
             mark.as_of,
+            bookmark is None,
             seen,
         )
         return await self._page(search, question, readable, narrowed, mark, zone_name)
@@ -165,6 +166,7 @@ class Recall:
             return stranger
         for_all = frozenset() if readable.direct else frozenset(open_to_all(readable, question.at))
         shown = [await self._shown(hit, places, for_all) for hit in found.hits]
+        mark = replace(mark, as_of=found.as_of)
         end = mark.skip + PAGE
         return Page(
             words=question.words,

@@ -37,7 +37,7 @@ class Lookup:
 
     async def find(self, by: Asker | None, words: str, page: int) -> Page | str:
         """A page of what `by` may read, who is somebody; of everything for None."""
-        mark = Bookmark(datetime.now(UTC), (page - 1) * PAGE)
+        mark = Bookmark(datetime.now(UTC), (page - 1) * PAGE) if page > 1 else None
         if by is not None:
             at = SessionKey(by.platform, by.workspace, "", "")
             return await self.recall.ask_as(Question(Author(by.user, by.user), at, words), mark)

@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 
 from adapters.discord import events, found, hooks, recall_command
 from adapters.discord.asides import RECALL_CLOSED
@@ -45,7 +45,8 @@ class Asked:
     """A question, and what its answer shows."""
 
     question: Question
-    as_of: datetime
+    as_of: datetime | None
+    """Of its pages; None while there is no other than the first."""
     until: float
     direct: bool
     """The answer is a direct message, not one that only the asker is shown."""
@@ -121,7 +122,7 @@ class Recalls:
         if not self._let(payload, spot, by):
             return NOT_FOR_YOU
         question = Question(by, spot.key(spot.id), words)
-        asked = Asked(question, datetime.now(UTC), self._clock() + REMEMBERED_S, direct=False)
+        asked = Asked(question, None, self._clock() + REMEMBERED_S, direct=False)
         return await self._page(recall, secrets.token_hex(6), asked, 0)
 
     def _let(self, payload: Payload, spot: Spot, by: Author) -> bool:
@@ -187,13 +188,16 @@ class Recalls:
     # ---- what is shown
 
     async def _page(self, recall: Recaller, token: str, asked: Asked, skip: int) -> Payload | str:
-        page = await recall.ask(asked.question, Bookmark(asked.as_of, skip))
+        mark = Bookmark(asked.as_of, skip) if asked.as_of else None
+        page = await recall.ask(asked.question, mark)
         return page if isinstance(page, str) else self._shown(token, replace(asked, skip=skip), page)
 
     def _shown(self, token: str, asked: Asked, page: Page) -> Payload:
         hits = {shown.hit.line.position: shown.hit.talk.key for shown in page.found}
         for_all = frozenset(shown.hit.line.position for shown in page.found if shown.for_all)
-        self._asked.put(token, replace(asked, hits=hits, for_all=for_all))
+        mark = page.earlier or page.later
+        as_of = mark.as_of if mark else asked.as_of
+        self._asked.put(token, replace(asked, as_of=as_of, hits=hits, for_all=for_all))
         return _message(found.page_text(page), found.page_buttons(page, token, list(hits)), asked)
 
     async def _excerpt(self, recall: Recaller, token: str, asked: Asked, side: Side) -> Payload | str:
@@ -214,9 +218,7 @@ class Recalls:
 
     async def show(self, question: Question, page: Page) -> None:
         """Show a page to who asked in words, by direct message; where those are closed, say what works."""
-        mark = page.earlier or page.later
-        as_of = mark.as_of if mark else datetime.now(UTC)
-        asked = Asked(question, as_of, self._clock() + REMEMBERED_S, direct=True)
+        asked = Asked(question, None, self._clock() + REMEMBERED_S, direct=True)
         body = self._shown(secrets.token_hex(6), asked, page)
         try:
             channel = await self._shelf.direct_channel(int(question.by.id))

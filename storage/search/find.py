@@ -14,7 +14,8 @@ from storage.search.index import microseconds
 from storage.search.ranking import ranked
 from storage.search.tail import search_tail_rows
 from storage.search.typos import respelled
-from storage.search.wanted import Catch, Found, Wanted
+from storage.search.wanted import Candidate, Catch, Found, Wanted
+from storage.search.wishes import any_waits, without_them
 
 
 def find(c: sa.Connection, wanted: Wanted, now: datetime) -> Found:
@@ -29,19 +30,23 @@ def find(c: sa.Connection, wanted: Wanted, now: datetime) -> Found:
 
 
 def _find(c: sa.Connection, wanted: Wanted, now: datetime) -> Found:
-    catch = _caught(c, wanted)
+    candidates, whole = _candidates(c, wanted)
     marked = frozenset(term for clause in wanted.clauses for way in clause.ways for term in way.terms)
-    candidates = [each for each in catch.candidates() if not wanted.is_seen(each)]
-    return Found(tuple(ranked(candidates, microseconds(now))), catch.whole, marked)
+    left = [each for each in candidates if not wanted.is_seen(each)]
+    as_of_us = max([microseconds(now), *(each.sent_us + 1 for each in left[:1])])
+    return Found(tuple(ranked(left, as_of_us)), whole, marked, as_of_us)
 
 
 def holds_any(c: sa.Connection, wanted: Wanted) -> bool:
     """Whether any message fits."""
-    return bool(_caught(c, wanted).by_place)
+    return bool(_candidates(c, wanted)[0])
 
 
-def _caught(c: sa.Connection, wanted: Wanted) -> Catch:
+def _candidates(c: sa.Connection, wanted: Wanted) -> tuple[list[Candidate], bool]:
+    """What fits and may be shown, newest first, and whether that is all."""
+    waits = any_waits(c)
     catch = Catch()
     search_tail_rows(c, wanted, catch)
     search_sealed(c, wanted, catch)
-    return catch
+    candidates = catch.candidates()
+    return without_them(c, candidates) if waits else candidates, catch.whole

@@ -17,14 +17,14 @@ from storage.archive.statements import key_is, key_of, key_values, message_of
 from storage.database import Database
 from storage.prepared import prepared
 from storage.search.find import find, holds_any
-from storage.search.index import author_term, name_term
+from storage.search.index import author_term, name_term, time_of
 from storage.search.snippet import snippet
 from storage.search.wanted import Hit as Best
 from storage.search.wanted import Wanted, wanted_of
 from storage.tables import messages, sessions
 
 SKEW = timedelta(minutes=1)
-"""How far a platform's clock may be ahead of ours."""
+"""How far a platform's clock may be ahead of ours. What was found first tells how far it is."""
 TITLE, AROUND, SPOKEN = 80, 120, 1_000
 """Most characters shown of a session's first message, of a hit's neighbours, of messages one reads on."""
 
@@ -109,7 +109,8 @@ def _found(c: sa.Connection, search: Search, skip: int, most: int) -> Hits | Non
     found = find(c, asked, search.as_of)
     page = found.hits[skip : skip + most]
     shown = [_hit(c, hit, found.terms) for hit in page]
-    return Hits(tuple(filter(None, shown)), len(found.hits), found.whole, found.respelled)
+    as_of = time_of(found.as_of_us)
+    return Hits(tuple(filter(None, shown)), len(found.hits), found.whole, as_of, found.respelled)
 
 
 def _wanted(c: sa.Connection, search: Search) -> Wanted | None:
@@ -120,7 +121,7 @@ def _wanted(c: sa.Connection, search: Search) -> Wanted | None:
     asked = wanted_of(query, places, frozenset(), session_id)
     if asked is None:
         return None
-    until = search.as_of + SKEW
+    until = search.as_of + SKEW if search.first else search.as_of
     return replace(
         asked,
         seen=_seen(c, search),

@@ -84,6 +84,11 @@ def microseconds(time: datetime) -> int:
     return (time - _EPOCH) // timedelta(microseconds=1)
 
 
+def time_of(us: int) -> datetime:
+    """The time that many microseconds after 1970 began."""
+    return _EPOCH + timedelta(microseconds=us)
+
+
 _INSERT_TAIL: Final = sa.insert(search_tail).inline()
 _INSERT_ONE: Final = prepared(_INSERT_TAIL)
 

@@ -98,6 +98,8 @@ class Found:
     """False: older messages may fit too. Asking with `before` finds them."""
     terms: frozenset[str]
     """What is to be marked in the messages: terms of the analyser."""
+    as_of_us: int
+    """Before this all of it was sent, and by this it is ranked."""
     respelled: bool = False
     """Nothing fitted as typed; these hold words one typo away."""
 

@@ -30,6 +30,7 @@ from bot.domain import (
 )
 from bot.errors import ArchiveUnavailable, LeaseLost
 from bot.forgetting import Erasure, Forgetting, Retention
+from bot.recall_words import unknown_person
 from bot.searching import Source
 from storage.archive.claims import Claimant
 from storage.archive.continuing import Continuations
@@ -119,6 +120,18 @@ async def test_no_search_gives_it_to_a_model_and_recall_shows_it_nobody(world: W
     assert SECRET not in world.model.prompts[-1].messages[-1].text.replace(f"for “{SECRET}”", "")
     told = await world.process.service.order(Order(ELSEWHERE, JOE, f"recall {SECRET}"))
     assert f"**{SECRET}**" not in told
+
+
+@pytest.mark.parametrize("wish", WISHES)
+async def test_recall_counts_it_no_more_and_knows_nobody_by_it(world: World, wish: str) -> None:
+    await world.say(said(1, f"the {SECRET}"))
+    ask = Order(ELSEWHERE, JOE, f"recall {SECRET}")
+    assert "1 conversation" in await world.process.service.order(ask)
+    await wishes(world, wish)
+    assert (await world.process.service.order(ask)).startswith("I found nothing")
+    name = ANN.name.split()[0]
+    by_name = await world.process.service.order(Order(ELSEWHERE, JOE, f"recall from:@{name}"))
+    assert by_name.startswith(unknown_person(name))
 
 
 @pytest.mark.parametrize("wish", WISHES)

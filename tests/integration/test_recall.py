@@ -33,6 +33,7 @@ from tests.fakes.library import Library
 ANN, JOE = Author("U1", "Ann Smith"), Author("U2", "Joe")
 T0 = datetime(2026, 3, 2, 9, tzinfo=UTC)
 NOW = T0 + timedelta(days=10)
+DAY_S = 86_400
 GENERAL, OPS = Place("web", "w", "general"), Place("web", "w", "ops")
 SECRET, CLOSED = Place("web", "w", "secret"), Place("web", "w", "ops", "9")
 MINE, YOURS = Place("web", "w", "dm-ann"), Place("web", "w", "dm-joe")
@@ -213,6 +214,7 @@ async def test_pages_follow_each_other_and_do_not_move_when_something_new_is_sai
     first = await world.page("tea")
     assert (len(first.found), first.earlier, first.lead) == (PAGE, None, "7 conversations for “tea”")
     await world.say("tea again", key(thread=77), day=20)
+    await world.say("tea at once", key(thread=78), day=10 + 10 / DAY_S)
     question = Question(ANN, key("random", "main"), "tea")
     second = await world.recall.ask(question, first.later)
     assert isinstance(second, Page)
@@ -220,6 +222,19 @@ async def test_pages_follow_each_other_and_do_not_move_when_something_new_is_sai
     texts = [shown.hit.line.snippet.text for page in (first, second) for shown in page.found]
     assert sorted(texts) == [f"tea {n}" for n in range(PAGE + 2)]
     assert await world.recall.ask(question, second.earlier) == first
+
+
+async def test_pages_do_not_move_where_the_platforms_clock_is_ahead(world: World) -> None:
+    for n in range(PAGE + 2):
+        await world.say(f"tea {n}", key(thread=n), day=10 + 20 / DAY_S)
+    question = Question(ANN, key("random", "main"), "tea")
+    first = await world.page("tea")
+    await world.say("tea again", key(thread=77), day=10 + 20 / DAY_S)
+    assert first.lead == "7 conversations for “tea”"
+    second = await world.recall.ask(question, first.later)
+    assert isinstance(second, Page)
+    texts = [shown.hit.line.snippet.text for page in (first, second) for shown in page.found]
+    assert sorted(texts) == [f"tea {n}" for n in range(PAGE + 2)]
 
 
 async def test_dates_are_read_in_the_askers_zone_and_the_answer_says_so(world: World) -> None:
