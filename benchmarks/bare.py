@@ -2,18 +2,29 @@
 
 Each is a process of its own, on asyncio and Python's own garbage collector, as their documentation has it:
 
-    python -m benchmarks.bare slack|discord API_URL
+    python -m benchmarks.bare slack|durable|discord API_URL
+
+`durable` is the one for Slack on what ours runs on (uvloop, SQLite, Redis): it commits a row before it
+answers and another after, asks Redis twice, and does nothing else. What ours does beside that is its own.
 """
 
 import asyncio
+import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import psutil
+import sqlalchemy as sa
 
-from benchmarks.stage import ANSWER
+from benchmarks.stage import ANSWER, open_redis
+from bot import process
+from storage.database import SqliteDatabase
+from storage.dragonfly import Dragonfly
+from storage.prepared import prepared
 
 
 class Floor:
@@ -29,18 +40,53 @@ class Floor:
 
 
 @asynccontextmanager
-async def bare(platform: str, api_url: str) -> AsyncIterator[Floor]:
-    """A bare bot on `platform`, ended with the block. It may not have connected yet."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.bare", platform, api_url)
+async def bare(which: str, api_url: str) -> AsyncIterator[Floor]:
+    """One of these bots, ended with the block. It may not have connected yet."""
+    bot = await asyncio.create_subprocess_exec(sys.executable, "-m", "benchmarks.bare", which, api_url)
     try:
-        yield Floor(process.pid)
+        yield Floor(bot.pid)
     finally:
-        process.kill()
-        await process.wait()
+        bot.terminate()
+        await bot.wait()
+
+
+Step = Callable[[str], Awaitable[None]]
+"""What is done with a text."""
 
 
 async def slack(api_url: str) -> None:
-    """Bolt with one session that is shared, for ever."""
+    """Bolt with one session that is shared, until it is ended."""
+
+    async def forget(text: str) -> None:
+        """Nothing is kept."""
+
+    await _slack(api_url, forget, forget)
+
+
+async def durable(api_url: str) -> None:
+    """The same, but what was asked and what was answered is kept."""
+    table = sa.Table("said", sa.MetaData(), sa.Column("text", sa.String))
+    insert = prepared(sa.insert(table).values(text=sa.bindparam("said")))
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="threadfly-bench-")))
+        database = SqliteDatabase(folder / "archive.db")
+        stack.push_async_callback(database.close)
+        await database.write(table.create)
+        redis = Dragonfly(await open_redis(folder, stack))
+        stack.push_async_callback(redis.aclose)
+
+        async def ask(text: str) -> None:
+            await database.write(lambda c: insert.run(c, {"said": text}))
+            await redis.command("PING")
+
+        async def answer(text: str) -> None:
+            await database.write(lambda c: insert.run(c, {"said": text}), gives_way=True)
+            await redis.command("PING")
+
+        await _slack(api_url, ask, answer)
+
+
+async def _slack(api_url: str, before: Step, after: Step) -> None:
     from aiohttp import ClientSession
     from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
     from slack_bolt.async_app import AsyncApp
@@ -52,7 +98,9 @@ async def slack(api_url: str) -> None:
         app = AsyncApp(client=AsyncWebClient(token=BOT_TOKEN, base_url=api_url, session=session))
 
         async def answer(event: Mapping[str, Any], client: Any) -> None:
+            await before(event["text"])
             await client.chat_postMessage(channel=event["channel"], thread_ts=event["ts"], text=ANSWER)
+            await after(ANSWER)
 
         async def nothing() -> None:
             """Messages that are not mentions."""
@@ -60,7 +108,9 @@ async def slack(api_url: str) -> None:
         app.event("app_mention")(answer)
         app.event("message")(nothing)
         await AsyncSocketModeHandler(app, APP_TOKEN).connect_async()
-        await asyncio.Event().wait()
+        ended = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+        await ended.wait()
 
 
 async def discord(api_url: str) -> None:
@@ -84,4 +134,6 @@ async def discord(api_url: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run({"slack": slack, "discord": discord}[sys.argv[1]](sys.argv[2]))
+    _, which, where = sys.argv
+    run = process.run if which == "durable" else asyncio.run
+    run({"slack": slack, "durable": durable, "discord": discord}[which](where))

@@ -3,7 +3,8 @@
 Both are processes of their own (`bare.py`) and talk to a fake Slack of their own through Socket Mode and
 the real slack-sdk, with one shared aiohttp session; the bot archives on SQLite, the model answers at once.
 A mention comes as two events, and each post comes back as one, as on Slack. Measured by turns at the fake
-Slack.
+Slack. One at a time a third bot is measured too: the bare app when all it does besides is to keep what was
+said, as durably as ours. What is between it and ours is what ours does.
 """
 
 import asyncio
@@ -31,7 +32,9 @@ from tests.fakes.slack.server import ALICE, APP_TOKEN, BOT, BOT_TOKEN, CHANNEL
 
 SHOWN = (
     "floor_turns_per_s_1",
+    "durable_turns_per_s_1",
     "turns_per_s_1",
+    "durable_ratio_1",
     "ratio_1",
     "floor_turns_per_s_64",
     "turns_per_s_64",
@@ -119,18 +122,24 @@ async def measure(size: Size) -> dict[str, float]:
     """Both by turns, alone and 64 at once; then the time to the first text."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        ours, theirs = [await stack.enter_async_context(fake_slack(session)) for _ in range(2)]
+        ours, theirs, third = [await stack.enter_async_context(fake_slack(session)) for _ in range(3)]
         floor = await stack.enter_async_context(bare("slack", theirs.api_url))
+        durable = await stack.enter_async_context(bare("durable", third.api_url))
         await theirs.connected(1)
+        await third.connected(1)
         platform = await stack.enter_async_context(threadfly(ours))
         process.settle()
         clocks = {theirs: floor.cpu_s, ours: time.process_time}
-        alone = await _by_turns(clocks, 1, size.pick(10, 50, 200), size.pick(1, 4, 6))
+        alone = await _by_turns(
+            clocks | {third: durable.cpu_s}, 1, size.pick(10, 50, 200), size.pick(1, 4, 6)
+        )
         together = await _by_turns(clocks, AT_ONCE, size.pick(2, 10, 20), size.pick(1, 4, 6))
         first = [await _first_text_ms(ours, platform) for _ in range(size.pick(3, 30, 100))]
     results = {
         "floor_turns_per_s_1": alone[0].rate,
+        "durable_turns_per_s_1": alone[2].rate,
         "turns_per_s_1": alone[1].rate,
+        "durable_ratio_1": alone[2].rate / alone[0].rate,
         "ratio_1": alone[1].rate / alone[0].rate,
         "floor_turns_per_s_64": together[0].rate,
         "turns_per_s_64": together[1].rate,
