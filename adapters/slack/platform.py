@@ -125,7 +125,7 @@ class SlackPlatform:
             attaching_function_token_enabled=False,
         )
         self._app.use(self._receiver)
-        self._door = Door(signing_secret, self._app.async_dispatch)
+        self._door = Door(signing_secret, self._receiver.event, self._app.async_dispatch)
         self._shares: Recent[str, Share] = Recent(SHARES)
         self._opened = False
 

@@ -43,8 +43,6 @@ from bot.errors import ThreadflyError
 from bot.ports import Desk, Handler
 
 HTTP_OK = 200
-RETRY = "x-slack-retry-num"
-"""The header with which Slack delivers again over HTTP."""
 ACKNOWLEDGE_S = 2.5
 """Slack waits 3 s; what takes longer than this is better delivered again."""
 DESK_S = 1.2
@@ -101,6 +99,20 @@ class Authorize(AsyncAuthorize):
         )
 
 
+def _whose(body: dict[str, Any]) -> tuple[str | None, str | None, bool]:
+    """Workspace and organisation of an event, and whether it comes of an installation for all of that."""
+    try:
+        team, enterprise = extract_team_id(body), extract_enterprise_id(body)
+        org_wide = bool(extract_is_enterprise_install(body))
+    except (TypeError, AttributeError, LookupError):  # something else stands where Bolt wants an object
+        team, enterprise, org_wide = body.get("team_id"), body.get("enterprise_id"), False
+    return _text(team), _text(enterprise), org_wide
+
+
+def _text(told: Any) -> str | None:
+    return told if isinstance(told, str) else None
+
+
 class Receiver(AsyncMiddleware):
     """Hands on what comes in, and decides what is acknowledged."""
 
@@ -155,16 +167,15 @@ class Receiver(AsyncMiddleware):
         async def found() -> Installation | None:
             return req.context.get("installation")
 
-        return await self._acknowledge(req.body, found, again=RETRY in req.headers)
+        return await self._acknowledge(req.body, found, again=False)
 
     async def event(self, body: dict[str, Any], *, again: bool) -> BoltResponse:
-        """An event that came over a socket; `again`: Slack delivers it not for the first time.
+        """An event that is known to be Slack's; `again`: Slack delivers it not for the first time.
 
-        There is no signature to check, and Bolt would make a web client of its own for each.
+        Bolt would make a web client of its own for each, and refuse what is wrapped in an odd way.
         """
         body = {**body, "authorizations": objects(body.get("authorizations"))}
-        org_wide = bool(extract_is_enterprise_install(body))
-        team, enterprise = extract_team_id(body), extract_enterprise_id(body)
+        team, enterprise, org_wide = _whose(body)
         return await self._acknowledge(
             body, lambda: installed(self._workspaces, team, enterprise, org_wide=org_wide), again=again
         )

@@ -79,6 +79,9 @@ WRAPPINGS: dict[str, dict[str, Any]] = {
     "authorisations as null": {"authorizations": None},
     "an authorisation of nothing": {"authorizations": [None, {"team_id": None, "enterprise_id": None}]},
     "no team": {"team_id": None, "context_team_id": None, "authorizations": None},
+    "a team as a number": {"team": 5},
+    "a team and an organisation as lists": {"team_id": ["T01"], "enterprise_id": [], "authorizations": None},
+    "authorised for a team as a number": {"authorizations": [{"team": True, "enterprise": 5}]},
     "of an organisation": {"enterprise_id": "E01", "team_id": "T77", "is_ext_shared_channel": True},
 }
 
@@ -134,7 +137,7 @@ async def test_odd_wrappings_keep_no_message_from_being_heard(
     async with running(slack, core):
         for number, (name, wrapping) in enumerate(WRAPPINGS.items()):
             event = REPLY | {"text": f"{MENTION}: {name}", "ts": at(number, REPLY["ts"])}
-            delivered = slack.event(event, **wrapping)
+            delivered = slack.deliveries.send("events_api", slack.wrapped(event) | wrapping)
             await delivered.finished()
             assert (delivered.attempts, delivered.acknowledged) == (1, True), name
             assert len(core.said()) == number + 1, name

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -19,8 +20,8 @@ from bot.errors import PlatformForbidden
 from bot.ports import Reply
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack.core import ScriptedCore, echo
-from tests.fakes.slack.server import ALICE, APP_TOKEN, BOB, BOT, BOT_TOKEN, CHANNEL, DM, OTHER_CHANNEL
-from tests.fakes.slack.world import Channel
+from tests.fakes.slack.server import ALICE, APP_TOKEN, BOB, BOT, BOT_TOKEN, CHANNEL, DM, OTHER_CHANNEL, TEAM
+from tests.fakes.slack.world import Channel, Json
 from tests.integration.slack_stage import fake_slack, platform_on, running
 
 
@@ -424,14 +425,48 @@ async def test_whatever_anybody_sends_unsigned_is_refused_without_a_word(
 
 
 async def test_what_is_signed_and_can_not_be_read_is_refused_too(
-    slack: FakeSlack, core: ScriptedCore, door: HttpDoor
+    slack: FakeSlack, core: ScriptedCore, door: HttpDoor, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with aiohttp.ClientSession() as session:
-        for body in ("[" * 200_000, "nonsense"):
+        for body in ("[" * 200_000, '{"a":' * 200_000, "nonsense", "{", "5", "[]"):
             headers = slack.deliveries.signed(body) | {"Content-Type": "application/json"}
             async with session.post(slack.deliveries.http_url, data=body, headers=headers) as answer:
-                assert answer.status < 500
+                assert answer.status == 400
     assert core.events == []
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize(
+    "wrapping",
+    [
+        {"authorizations": {"team_id": TEAM}},
+        {"authorizations": [None, 5]},
+        {"authorizations": 5},
+        {"team": 5, "enterprise": True, "user": 5, "channel": 5},
+        {"team_id": [TEAM], "enterprise_id": {}},
+    ],
+    ids=str,
+)
+async def test_over_http_an_event_in_an_odd_wrapping_is_heard(
+    slack: FakeSlack, core: ScriptedCore, door: HttpDoor, wrapping: Json
+) -> None:
+    message = {"type": "message", "user": ALICE, "text": f"<@{BOT}> hello", "channel": CHANNEL}
+    told = slack.wrapped(message | {"channel_type": "channel", "ts": slack.clock.ts()})
+    delivered = slack.deliveries.send("events_api", told | wrapping)
+    assert await delivered.finished() is not None
+    assert delivered.attempts == 1
+    assert "hello" in core.said()[0].message.text
+
+
+@pytest.mark.parametrize("odd", [None, 5, "x", [], [5], {}, {"user": 5, "channel": True}], ids=str)
+async def test_over_http_an_event_that_holds_nothing_is_acknowledged(
+    slack: FakeSlack, core: ScriptedCore, door: HttpDoor, caplog: pytest.LogCaptureFixture, odd: Any
+) -> None:
+    delivered = slack.deliveries.send("events_api", slack.wrapped({}) | {"event": odd})
+    assert await delivered.finished() is not None
+    assert delivered.attempts == 1
+    assert core.events == []
+    assert not [record for record in caplog.records if record.levelname in {"ERROR", "WARNING"}]
 
 
 async def test_slack_can_check_the_certificate(door: HttpDoor) -> None:

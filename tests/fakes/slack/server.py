@@ -200,8 +200,12 @@ class FakeSlack:
 
     def event(self, event: Json, *, team: str = TEAM, retry: int = 0, **outer: Any) -> Delivered:
         """Deliver one event in its wrapping."""
+        return self.deliveries.send("events_api", self.wrapped(event, team=team) | outer, retry=retry)
+
+    def wrapped(self, event: Json, *, team: str = TEAM) -> Json:
+        """An event as it is delivered."""
         home = self.teams[team]
-        payload: Json = {
+        return {
             "token": "verification-token",
             "team_id": team,
             "context_team_id": team,
@@ -222,8 +226,7 @@ class FakeSlack:
             **({"enterprise_id": home.enterprise} if home.enterprise else {}),
             "is_ext_shared_channel": False,
             "event_context": new_id("4-"),
-        } | outer
-        return self.deliveries.send("events_api", payload, retry=retry)
+        }
 
     def edit(
         self, ts: str, text: str, *, channel: str = CHANNEL, team: str = TEAM, deliver: bool = True
