@@ -124,6 +124,8 @@ class Rooms:
                 return by_reply
         except PostGone:
             return by_reply
+        if await self._places.spot(thread, int(turn.key.workspace)) is None:
+            return by_reply  # a server with other ids for threads, and nothing tells any more which one it is
         return Room(thread)
 
     async def _start(self, spot: Spot, message: int, name: str) -> int:

@@ -8,8 +8,10 @@ import pytest
 from adapters.discord import addresses
 from adapters.discord.doctor import examine
 from adapters.discord.pauses import Identifies
+from bot.domain import Answer
 from tests.fakes.discord import FakeDiscord
-from tests.fakes.discord_bot import Core, Marks, connected
+from tests.fakes.discord_bot import Core, Marks, connected, turn_of
+from tests.fakes.posts import FakeJournal
 
 
 @pytest.fixture
@@ -193,6 +195,25 @@ async def test_threads_that_have_ids_of_their_own_are_gone_on_in(fake: FakeDisco
         fake.say(ann, thread, "and again")
         assert await answers(fake, thread, 2) == ["You said: hello", "You said: and again"]
     assert {said.key.thread for said in core.said} == {str(asked)}
+
+
+async def test_a_thread_that_nobody_finds_after_a_restart_costs_no_answer(
+    fake: FakeDiscord,
+) -> None:
+    fake.own_thread_ids = True
+    channel, ann = fake.channel(fake.guild(), "general"), fake.person("ann")
+    first, second = Core(script=None), Core(script=None)
+    async with connected(fake, first) as platform:
+        asked = fake.say(ann, channel, f"<@{fake.bot.id}> hello")
+        await first.heard(1)
+        key = first.said[0].key
+        await (await platform.open_reply(FakeJournal(turn_of(key, asked)))).finish(Answer("Half"))
+    fake.nonces.clear()
+    async with connected(fake, second) as platform:
+        reply = await platform.open_reply(FakeJournal(turn_of(key, asked, taken_over=True)))
+        await reply.finish(Answer("The whole answer"))
+    (post,) = [p for p in fake.messages(channel, by_bot=True) if p["content"] == "The whole answer"]
+    assert post["message_reference"]["message_id"] == str(asked)
 
 
 async def test_commands_are_told_where_nobody_tells_which_are_known(fake: FakeDiscord, core: Core) -> None:
