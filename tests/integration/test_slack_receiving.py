@@ -342,6 +342,27 @@ async def test_over_http_an_event_is_not_acknowledged_before_it_is_kept(
     assert sum(delivered.attempts for delivered in slack.deliveries.log) >= 5
 
 
+async def test_over_http_ids_may_be_numbers_as_over_a_socket(
+    slack: FakeSlack, core: ScriptedCore, door: HttpDoor
+) -> None:
+    mention = {"type": "app_mention", "user": 42, "text": f"<@{BOT}> hello", "channel": CHANNEL}
+    delivered = slack.event(mention | {"ts": "1700000009.000100"})
+    await delivered.finished()
+    assert (delivered.attempts, delivered.acknowledged) == (1, True)
+    assert [said.message.author.id for said in core.said()] == ["42"]
+
+
+@pytest.mark.parametrize("odd", [{"event": "x"}, {"event": [1]}, {"event": None}, {"authorizations": [7]}])
+async def test_over_http_what_makes_no_sense_is_acknowledged_too(
+    slack: FakeSlack, core: ScriptedCore, door: HttpDoor, odd: dict[str, Any]
+) -> None:
+    told = {"type": "event_callback", "team_id": TEAM, "event": {"type": "hologram"}}
+    delivered = slack.deliveries.send("events_api", told | odd)
+    await delivered.finished()
+    assert (delivered.attempts, delivered.acknowledged) == (1, True)
+    assert core.events == []
+
+
 async def test_over_http_commands_and_buttons_work_too(
     slack: FakeSlack, core: ScriptedCore, door: HttpDoor
 ) -> None:
