@@ -128,7 +128,7 @@ def analyse(text: str) -> Analysis:
         _remembered(chunk) if len(chunk) <= _LONGEST_REMEMBERED else _taken_apart(chunk)
         for chunk in _pattern(text).findall(text)
     ]
-    words = " ".join([piece.written for piece in pieces])
+    words = " ".join([piece.written for piece in pieces if piece.written])
     extras = dict.fromkeys([extra for piece in pieces if piece.extras for extra in piece.extras])
     terms: frozenset[str] = frozenset().union(*[piece.terms for piece in pieces])
     return Analysis(terms, f" {' | '.join((words, *extras))} ")

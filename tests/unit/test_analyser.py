@@ -1,7 +1,7 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from storage.analyser import LONGEST_TEXT, analyse, chunks, composed, fold, pairs_of, words_of
@@ -96,6 +96,15 @@ def test_whatever_is_written_finds_itself_again_through_its_own_words(text: str)
     words = analysis.stream.split(" | ")[0].split()
     for word in words:
         assert analyse(word).terms <= analysis.terms
+
+
+@given(HARD_TEXT)
+@example("lion _ zebra")
+@example("'_' FooBar")
+def test_a_text_is_found_by_all_of_it_as_a_phrase(text: str) -> None:
+    asked, analysis = phrase_clause(text), analyse(text)
+    ways = asked.ways if asked else ()
+    assert all(way.terms <= analysis.terms and way.pattern in analysis.stream for way in ways)
 
 
 @given(HARD_TEXT)
