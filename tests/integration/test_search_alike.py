@@ -39,6 +39,7 @@ PLACES = [
 ]
 TABLES = (search_tail, search_docs, search_terms, search_buckets, search_sealing, search_places)
 
+LONG = "(ten thousand lions)"
 PIECES = st.sampled_from(
     [
         *("lion", "lions", "loin", "foo_bar", "FooBar", "v1.23", "don't", "naïve", "e\u0301cole", "école"),
@@ -82,8 +83,13 @@ TEXTS = st.one_of(
     st.lists(PIECES, max_size=6).map(" ".join),
     st.lists(PIECES, max_size=4).map("".join),
     st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\x00"), max_size=12),
-    st.just("lion " * 10_000),
+    st.just(LONG),
 )
+
+
+def written(text: str) -> str:
+    """What is said: the same word very often, which a report of a failure has no room for."""
+    return "lion " * 10_000 if text == LONG else text
 
 
 @dataclass(frozen=True)
@@ -145,7 +151,8 @@ async def lived(database: Database, steps: Sequence[Said | Changed | Sealed]) ->
             continue
         if isinstance(step, Said):
             sent = T0 + timedelta(minutes=step.minute)
-            new = Entry(step.session, position, PLACES[step.place], "ann", step.text, sent, author_name="Ann")
+            text = written(step.text)
+            new = Entry(step.session, position, PLACES[step.place], "ann", text, sent, author_name="Ann")
         elif left:
             old = left.pop(step.which % len(left))
             await database.write(
@@ -153,7 +160,7 @@ async def lived(database: Database, steps: Sequence[Said | Changed | Sealed]) ->
             )
             if step.text is None:
                 continue
-            new = replace(old, text=step.text)
+            new = replace(old, text=written(step.text))
         else:
             continue
         await database.write(lambda c, new=new: index(c, [new]))  # type: ignore[misc]
