@@ -19,6 +19,7 @@ from langchain_openai import ChatOpenAI
 from bot.domain import Called, Delta, Finished, Picture, Prompt, PromptMessage, Role, Tool, Usage
 
 from .calling import Calls, exchanged, is_lasting, offered, refuses_tools, retold
+from .dialects import is_count, named
 from .failures import Cause, Failed
 from .models import ModelSettings
 from .templates import ordered, refused_order
@@ -221,11 +222,15 @@ def _with_news(usage: Usage, chunk: AIMessageChunk) -> Usage:
     if told.get("finish_reason"):
         usage = replace(
             usage,
-            finish_reason=told["finish_reason"],
-            response_id=told.get("response_id"),
-            system_fingerprint=told.get("system_fingerprint"),
+            finish_reason=named(told["finish_reason"]),
+            response_id=named(told.get("response_id")),
+            system_fingerprint=named(told.get("system_fingerprint")),
         )
-    if counts := chunk.usage_metadata:
+    counts = chunk.usage_metadata
+    # An event with half a surrogate pair comes here as it is: `spelled` could not read it.
+    if counts and all(
+        map(is_count, (counts[name] for name in ("input_tokens", "output_tokens", "total_tokens")))
+    ):
         usage = replace(
             usage,
             prompt_tokens=counts["input_tokens"],

@@ -9,10 +9,16 @@ from typing import Any
 
 import orjson
 
+from bot.cleaning import clean
+
 _TEXT_PARTS = frozenset({"text", "output_text"})
 _NAMES = frozenset({"id", "system_fingerprint"})
 """Which some servers number, or leave empty."""
+MOST_NAME_CHARS = 200
+"""Of an id, a fingerprint or a reason, which are archived."""
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
+MOST_TOKENS = 2**31 - 1
+"""What the archive's columns take."""
 
 
 def spelled(event: dict[str, Any]) -> dict[str, Any]:
@@ -26,7 +32,7 @@ def spelled(event: dict[str, Any]) -> dict[str, Any]:
     if isinstance(choices, list):
         changed["choices"] = [_choice(choice) for choice in choices if isinstance(choice, dict)]
     for name in _NAMES & event.keys():
-        changed[name] = None if event[name] is None else str(event[name])
+        changed[name] = named(event[name])
     if "usage" in event:
         changed["usage"] = _usage(event["usage"])
     return event if changed == event else changed
@@ -45,13 +51,27 @@ def _choice(choice: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(delta, dict):
         whole = choice.get("message")
         delta = whole if isinstance(whole, dict) else {}
-    return {**choice, "delta": _delta(delta)}
+    changed = {**choice, "delta": _delta(delta)}
+    if "finish_reason" in choice:
+        changed["finish_reason"] = named(choice["finish_reason"])
+    return changed
+
+
+def named(value: object) -> str | None:
+    """A name that the archive can keep; None for none."""
+    if value is None:
+        return None
+    return clean(value if isinstance(value, str) else str(value))[:MOST_NAME_CHARS]
 
 
 def _delta(delta: Mapping[str, Any]) -> dict[str, Any]:
     changed = dict(delta)
     if delta.get("role"):
         changed["role"] = "assistant"
+    if not isinstance(delta.get("refusal"), str | None):
+        del changed["refusal"]
+    if not isinstance(delta.get("function_call"), dict | None):
+        del changed["function_call"]
     content = delta.get("content")
     if content is not None and not isinstance(content, str):
         changed["content"] = _text(content)
@@ -87,7 +107,14 @@ def _piece(piece: Mapping[str, Any]) -> dict[str, Any]:
     return changed
 
 
-def _usage(usage: object) -> object:
+def _usage(usage: object) -> dict[str, int] | None:
     """None for counts that say nothing, which are not the same as none at all."""
-    told = isinstance(usage, dict) and any(isinstance(usage.get(name), (int, float)) for name in _COUNTS)
-    return usage if told else None
+    told = usage if isinstance(usage, dict) else {}
+    counts = {name: int(told[name]) for name in _COUNTS if is_count(told.get(name))}
+    return counts or None
+
+
+def is_count(value: object) -> bool:
+    """Whether the archive can keep it as a number of tokens."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and 0 <= value <= MOST_TOKENS  # type: ignore[operator]  # also no NaN

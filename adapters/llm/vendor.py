@@ -3,7 +3,7 @@
 import email.utils
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import openai
 
@@ -130,6 +130,13 @@ def _wait_s(error: openai.APIStatusError) -> float | None:
         if value:
             return max(0.0, float(value))
     except ValueError:
-        if date := email.utils.parsedate_tz(value):
-            return max(0.0, email.utils.mktime_tz(date) - time.time())
+        return _until(value)
+    return None
+
+
+def _until(date: str) -> float | None:
+    """Seconds until then; None for what is no date, or one that no calendar has."""
+    with suppress(ValueError, OverflowError):
+        if found := email.utils.parsedate_tz(date):
+            return max(0.0, email.utils.mktime_tz(found) - time.time())
     return None

@@ -391,6 +391,72 @@ async def test_counts_that_say_nothing_are_no_counts(
     assert (end.usage.prompt_tokens, end.usage.total_tokens) == (None, None)
 
 
+@pytest.mark.parametrize(
+    ("count", "kept"),
+    [(5, 5), (5.0, 5), (10**30, None), (-1, None), ("5", None), ([5], None), (True, None), (2**31, None)],
+)
+async def test_only_counts_that_can_be_kept_are_counts(
+    server: FakeOpenAI, roster: Roster, count: Any, kept: int | None
+) -> None:
+    usage = {"prompt_tokens": count, "completion_tokens": count, "total_tokens": count}
+    more = {"prompt_tokens_details": [1], "completion_tokens_details": "x"}
+    end = event(said(choices=[], usage={**usage, **more}))
+    server.answers.append(Script(packets=[event(HEL), event(END), end, event(DONE)]))
+    told = (await ask(roster))[-1]
+    assert isinstance(told, Finished)
+    assert (told.usage.prompt_tokens, told.usage.total_tokens) == (kept, kept)
+
+
+async def test_counts_of_which_one_is_missing_are_taken_as_far_as_they_go(
+    server: FakeOpenAI, roster: Roster
+) -> None:
+    end = event(said(choices=[], usage={"prompt_tokens": 5, "completion_tokens": 10**30}))
+    server.answers.append(Script(packets=[event(HEL), event(END), end, event(DONE)]))
+    told = (await ask(roster))[-1]
+    assert isinstance(told, Finished)
+    assert (told.usage.prompt_tokens, told.usage.completion_tokens) == (5, 0)
+
+
+async def test_nor_is_a_count_taken_of_an_event_with_half_a_character(
+    server: FakeOpenAI, roster: Roster
+) -> None:
+    counts = {"prompt_tokens": 10**30, "completion_tokens": 1, "total_tokens": 10**30}
+    end = event({**said(choices=[], usage=counts), "id": "\ud800"})
+    server.answers.append(Script(packets=[event(HEL), event(END), end, event(DONE)]))
+    told = (await ask(roster))[-1]
+    assert isinstance(told, Finished)
+    assert told.usage.total_tokens is None
+
+
+@pytest.mark.parametrize("odd", ["\ud800\x00x", "x" * 10_000, {"a": 1}, ["x"], 7])
+async def test_ids_and_reasons_are_short_text_that_every_store_takes(
+    server: FakeOpenAI, roster: Roster, odd: Any
+) -> None:
+    last = {**choice({}, odd), "id": odd, "system_fingerprint": odd}
+    server.answers.append(Script(packets=[event({**HEL, "id": odd}), event(last), event(DONE)]))
+    told = (await ask(roster))[-1]
+    assert isinstance(told, Finished)
+    for name in (told.usage.response_id, told.usage.system_fingerprint, told.usage.finish_reason):
+        assert isinstance(name, str)
+        assert 0 < len(name) <= 200
+        assert "\x00" not in name
+        name.encode()
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [{"refusal": {"a": "secret"}}, {"function_call": "secret"}, {"tool_calls": [{"index": "secret"}]}],
+)
+async def test_no_warning_quotes_what_a_server_said(
+    server: FakeOpenAI, roster: Roster, delta: dict[str, Any], recwarn: pytest.WarningsRecorder
+) -> None:
+    server.answers.append(
+        Script(packets=[event(choice({"content": "Hello", **delta})), event(END), event(DONE)])
+    )
+    assert shown(await ask(roster)) == "Hello"
+    assert [str(each.message) for each in recwarn if "secret" in str(each.message)] == []
+
+
 async def test_an_answer_that_is_numbered_has_its_number_as_text(server: FakeOpenAI, roster: Roster) -> None:
     packets: list[str | bytes] = [event({**each, "id": 7}) for each in (HEL, END)]
     server.answers.append(Script(packets=[*packets, event(DONE)]))
@@ -480,6 +546,18 @@ async def test_the_server_says_how_long_to_wait(server: FakeOpenAI, retry_after:
     await roster.close()
     [wait] = waits
     assert 7 <= wait <= 8 if retry_after == "7" else 3000 < wait <= 3601
+
+
+@pytest.mark.parametrize(
+    "retry_after",
+    ["Mon, 01 Jan 99999 00:00:00 GMT", "1 Jan 99999999999999999999 00:00 GMT", "soon", "nan", "-1", ""],
+)
+async def test_a_wait_that_makes_no_sense_is_none(
+    server: FakeOpenAI, roster: Roster, retry_after: str
+) -> None:
+    server.answers.append(Script(status=429, retry_after=retry_after))
+    server.answers.append(Script(text="Here I am."))
+    assert shown(await ask(roster)) == "Here I am."
 
 
 async def test_a_wait_that_is_too_long_is_not_begun(server: FakeOpenAI, roster: Roster) -> None:
