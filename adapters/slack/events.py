@@ -59,6 +59,14 @@ def is_ours(event: Json, me: Me) -> bool:
     return event.get("subtype") in ORDINARY and me.wrote(event)
 
 
+def newly_said_at(event: Json) -> tuple[str, str] | None:
+    """Channel and `ts` of what an event tells as just said; None for changes, and for what has neither."""
+    channel, ts = event.get("channel"), event.get("ts")
+    if not channel or not ts or is_noise(event) or event.get("hidden") or event.get("edited"):
+        return None
+    return channel, ts
+
+
 def unknown_names(event: Json) -> frozenset[str]:
     """Ids of people and channels whose names `parse` needs."""
     message: Json = event.get("message") or event

@@ -17,11 +17,17 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from slack_bolt.adapter.aiohttp import to_aiohttp_response, to_bolt_request
 from slack_bolt.oauth.async_oauth_flow import AsyncOAuthFlow
 from slack_bolt.oauth.async_oauth_settings import AsyncOAuthSettings
+from slack_bolt.request.internals import (
+    extract_enterprise_id,
+    extract_is_enterprise_install,
+    extract_team_id,
+)
 from slack_sdk.oauth.installation_store.sqlalchemy import AsyncSQLAlchemyInstallationStore
 from slack_sdk.oauth.state_store.sqlalchemy import AsyncSQLAlchemyOAuthStateStore
 from sqlalchemy.exc import IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from adapters.slack.blocks import objects
 from adapters.slack.client import Client, new_web_client, vendor_log
 from adapters.slack.events import Me
 from adapters.slack.files import LOOPBACK
@@ -203,6 +209,16 @@ class Installations:
                     return found
         return None
 
+    async def of_event(self, body: Mapping[str, Any]) -> Installation | None:
+        """By what Bolt would read from it; where it can't, by what stands beside the event."""
+        told = {**body, "authorizations": objects(body.get("authorizations"))}
+        try:
+            team, enterprise = extract_team_id(told), extract_enterprise_id(told)
+            org_wide = bool(extract_is_enterprise_install(told))
+        except (TypeError, AttributeError, LookupError):  # something else stands where Bolt wants an object
+            team, enterprise, org_wide = told.get("team_id"), told.get("enterprise_id"), False
+        return await self.find(_text(team), _text(enterprise), org_wide=org_wide)
+
     async def get(self, workspace: str) -> Installation:
         """By the id in session keys."""
         found = await self._find(workspace)
@@ -266,3 +282,7 @@ def _translated() -> Iterator[None]:
         yield
     except (SQLAlchemyError, OSError) as exc:
         raise ArchiveUnavailable("The installations of Slack can't be read or written.") from exc
+
+
+def _text(told: Any) -> str | None:
+    return told if isinstance(told, str) else None

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -19,11 +20,6 @@ from slack_bolt.authorization.async_authorize import AsyncAuthorize
 from slack_bolt.context.async_context import AsyncBoltContext
 from slack_bolt.middleware.async_middleware import AsyncMiddleware
 from slack_bolt.request.async_request import AsyncBoltRequest
-from slack_bolt.request.internals import (
-    extract_enterprise_id,
-    extract_is_enterprise_install,
-    extract_team_id,
-)
 from slack_bolt.response import BoltResponse
 
 from adapters.outcome import outcome
@@ -34,7 +30,7 @@ from adapters.slack.methods import RECALL_SHORTCUT
 from adapters.slack.names import Names
 from adapters.slack.shelf import SlackShelf
 from adapters.slack.tidying import gesture, tidied
-from adapters.slack.twins import Twins
+from adapters.slack.twins import TAKEN_UP, Twins
 from adapters.slack.welcome import Welcome
 from adapters.slack.workspaces import Installation, Workspaces
 from bot.deadlines import Deadlines
@@ -54,11 +50,9 @@ log = logging.getLogger(__name__)
 Json = Mapping[str, Any]
 
 
-async def installed(
-    workspaces: Workspaces, team: str | None, enterprise: str | None, *, org_wide: bool
-) -> Installation | None:
+async def installed(finding: Awaitable[Installation | None]) -> Installation | None:
     """The installation that something belongs to; None, and a line in the log, where there is none."""
-    installation = await workspaces.find(team, enterprise, org_wide=org_wide)
+    installation = await finding
     if installation is None:
         log.warning(
             "An event of a workspace where I am not installed", extra={"event": "slack.not_installed"}
@@ -85,7 +79,7 @@ class Authorize(AsyncAuthorize):
     ) -> AuthorizeResult | None:
         """None where the app is not installed: Bolt then answers by itself."""
         org_wide = bool(context.is_enterprise_install)
-        installation = await installed(self._workspaces, team_id, enterprise_id, org_wide=org_wide)
+        installation = await installed(self._workspaces.find(team_id, enterprise_id, org_wide=org_wide))
         if installation is None:
             return None
         context["installation"] = installation
@@ -97,20 +91,6 @@ class Authorize(AsyncAuthorize):
             bot_id=me.bot,
             bot_token=installation.client.token,
         )
-
-
-def _whose(body: dict[str, Any]) -> tuple[str | None, str | None, bool]:
-    """Workspace and organisation of an event, and whether it comes of an installation for all of that."""
-    try:
-        team, enterprise = extract_team_id(body), extract_enterprise_id(body)
-        org_wide = bool(extract_is_enterprise_install(body))
-    except (TypeError, AttributeError, LookupError):  # something else stands where Bolt wants an object
-        team, enterprise, org_wide = body.get("team_id"), body.get("enterprise_id"), False
-    return _text(team), _text(enterprise), org_wide
-
-
-def _text(told: Any) -> str | None:
-    return told if isinstance(told, str) else None
 
 
 class Receiver(AsyncMiddleware):
@@ -174,11 +154,11 @@ class Receiver(AsyncMiddleware):
 
         Bolt would make a web client of its own for each, and refuse what is wrapped in an odd way.
         """
-        body = {**body, "authorizations": objects(body.get("authorizations"))}
-        team, enterprise, org_wide = _whose(body)
-        return await self._acknowledge(
-            body, lambda: installed(self._workspaces, team, enterprise, org_wide=org_wide), again=again
-        )
+
+        async def found() -> Installation | None:
+            return await installed(self._workspaces.of_event(body))
+
+        return await self._acknowledge(body, found, again=again)
 
     async def _acknowledge(
         self, body: Json, find: Callable[[], Awaitable[Installation | None]], *, again: bool
@@ -234,20 +214,28 @@ class Receiver(AsyncMiddleware):
         me = installation.me
         if events.is_ours(event, me):
             return
+        place = events.newly_said_at(event)
+        message = partial(self._message, event, installation, handler, again=again)
+        receipt = await (self._twins.one((me.workspace, *place), message) if place else message())
+        if receipt is not Receipt.IGNORED:
+            self._heard(me.workspace, event.get("channel", ""))
+
+    async def _message(
+        self, event: Json, installation: Installation, handler: Handler, *, again: bool
+    ) -> Receipt:
+        """Hand on what was said, edited or deleted."""
+        me = installation.me
         ids = events.unknown_names(event)
         names = await self.names(installation, ids) if not me.wrote(event.get("message") or event) else {}
         parsed = events.parse(event, me, names)
         if parsed is None:
-            return
-        if isinstance(parsed, Said):
-            receipt = await self._twins.hand_on(replace(parsed, again=True) if again else parsed, handler)
-        else:
-            receipt = await handler(parsed)
-        if receipt is not Receipt.IGNORED:
-            self._heard(me.workspace, parsed.key.channel)
-        asked = receipt in {Receipt.ANSWERING, Receipt.QUEUED}
-        if asked and isinstance(parsed, Said) and events.is_direct(parsed.key.channel):
+            return Receipt.IGNORED
+        if not isinstance(parsed, Said):
+            return await handler(parsed)
+        receipt = await handler(replace(parsed, again=True) if again else parsed)
+        if receipt in TAKEN_UP and events.is_direct(parsed.key.channel):
             self.later(self._welcome.entitle(parsed, installation))
+        return receipt
 
     async def _stopped(self, event: Json, installation: Installation, desk: Desk) -> None:
         """Slack's own Stop button. What comes of it is seen in the post; the sign goes in any case."""

@@ -1,15 +1,16 @@
 """One mention comes as two events. The archive decides what is new; this saves asking it twice."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
-from bot.domain import Receipt, Said, SessionKey
-from bot.ports import Handler
+from bot.domain import Receipt
 from bot.recent import Recent
 
 REMEMBERED = 2_000
 TAKEN_UP = frozenset({Receipt.ANSWERING, Receipt.QUEUED})
 
-Key = tuple[SessionKey, int, bool]
+Key = tuple[str, str, str]
+"""Workspace, channel and `ts` of what was said."""
 
 
 class Twins:
@@ -22,16 +23,15 @@ class Twins:
         self._under_way: dict[Key, asyncio.Event] = {}
         self._taken_up: Recent[Key, None] = Recent(REMEMBERED)
 
-    async def hand_on(self, said: Said, handler: Handler) -> Receipt:
-        """What became of the message; raises what `handler` raises."""
-        key = (said.key, said.message.position, said.answer)
+    async def one(self, key: Key, hand_on: Callable[[], Awaitable[Receipt]]) -> Receipt:
+        """What became of the message; raises what `hand_on` raises."""
         while other := self._under_way.get(key):
             await other.wait()
         if key in self._taken_up:
             return Receipt.KEPT
         self._under_way[key] = over = asyncio.Event()
         try:
-            receipt = await handler(said)
+            receipt = await hand_on()
         finally:
             del self._under_way[key]
             over.set()

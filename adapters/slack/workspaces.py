@@ -1,8 +1,8 @@
 """The workspaces that the bot is installed in, and their tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
@@ -28,6 +28,9 @@ class Workspaces(Protocol):
 
     async def find(self, team: str | None, enterprise: str | None, *, org_wide: bool) -> Installation | None:
         """The installation that an event belongs to; None if there is none."""
+
+    async def of_event(self, body: Mapping[str, Any]) -> Installation | None:
+        """As `find`, for the body of an event that Bolt has not seen."""
 
     async def get(self, workspace: str) -> Installation:
         """The installation by its id in session keys. Raises `PlatformForbidden` if there is none."""
@@ -72,6 +75,10 @@ class OneWorkspace:
         org_wide: bool,  # noqa: ARG002
     ) -> Installation | None:
         """The one, whatever the event says: a shared channel may name the other team."""
+        return self._installation
+
+    async def of_event(self, body: Mapping[str, Any]) -> Installation | None:  # noqa: ARG002
+        """The one."""
         return self._installation
 
     async def get(self, workspace: str) -> Installation:
