@@ -11,8 +11,8 @@ ENTITY = re.compile(r"<([^<>\s][^<>]*)>")
 PERSON = re.compile(r"@([^|\s]+)")
 """Slack's ids begin with U or W (B for a bot); other servers of its API have ids of any shape."""
 PINGS = re.compile(
-    r"(<)(?=!(?:channel|here|everyone|group|subteam)\b|@[UWB][A-Z0-9])"
-    r"|(?<![\w.])(@)(?=(?:channel|here|everyone)\b)",
+    r"(<)(?=!(?:channel|here|everyone|group|subteam)\b|@[^|>\s])"
+    r"|(?<![^\W_])(@)(?=(?:channel|here|everyone)(?![^\W_]))",
     re.IGNORECASE,
 )
 CALLS = re.compile(r"<!(?:channel|here|everyone|subteam)\b")

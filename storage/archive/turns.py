@@ -233,7 +233,7 @@ class Turns:
         text, are not archived; where none is left, the turn is closed without a reply.
         """
         said = Standing.of(answer, posted, at)
-        # The reply is out: whoever says something meanwhile goes first.
+        # The reply is out: this may wait a moment for company.
         return await self._database.write(
             lambda c: _close(c, turn, answer, said, self._claimant), gives_way=True
         )

@@ -52,6 +52,28 @@ def test_a_mention_is_known_whatever_shape_the_id_has(person: str) -> None:
     assert markup.people_in(f"<@{person}> and <@{person}|her>, <#C01|x> <!here> <https://a.b/@c>") == {person}
 
 
+@pytest.mark.parametrize(
+    "ping",
+    [
+        "<@U0ALICE>",
+        "<@alice>",
+        "<@u-7|her>",
+        "_@everyone_",
+        "a.@channel",
+        "**@here**",
+        "(@channel)",
+        "@HERE!",
+    ],
+)
+def test_no_way_to_write_a_ping_pings(ping: str) -> None:
+    assert markup.defused(ping) != ping
+
+
+@pytest.mark.parametrize("harmless", ["joe@channel.io", "@hereabouts", "1 <@ 2", "a < b @ c"])
+def test_what_pings_nobody_stays_as_it_is(harmless: str) -> None:
+    assert markup.defused(harmless) == harmless
+
+
 def test_a_cut_makes_no_ping_of_a_longer_word() -> None:
     assert markup.plain("@everyone00 and more", 10) == "…"
 

@@ -75,10 +75,8 @@ ARGUMENTS: dict[str, set[str]] = {
     "views.open": {"trigger_id", "interactivity_pointer", "view"},
 }
 
-PING = re.compile(
-    r"<!(?:channel|here|everyone|group)(?:\|[^>]*)?>|<!subteam\^[^>]*>|<@[UW][A-Z0-9]+(?:\|[^>]*)?>"
-)
-LITERAL_PING = re.compile(r"(?<![\w.])@(?:channel|here|everyone)\b", re.IGNORECASE)
+PING = re.compile(r"<!(?:channel|here|everyone|group)(?:\|[^>]*)?>|<!subteam\^[^>]*>|<@[^|>\s]+(?:\|[^>]*)?>")
+LITERAL_PING = re.compile(r"(?<![^\W_])@(?:channel|here|everyone)(?![^\W_])", re.IGNORECASE)
 
 
 class Refused(Exception):
