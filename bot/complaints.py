@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -40,6 +40,18 @@ def unknown_variables(names: Iterable[str], root: type[BaseModel], prefix: str) 
 def unknown_sections(names: Iterable[str], root: type[BaseModel]) -> Iterator[str]:
     """A sentence for each key at the top of the file that is none of ours."""
     yield from (_no_such_key(name, root) for name in names if name not in root.model_fields)
+
+
+def no_texts(environment: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
+    """A sentence for each variable out of `names` whose bytes are no UTF-8, without the value.
+
+    Python hands such bytes on as halves of surrogate pairs, at which whoever writes them out fails.
+    """
+    for name in sorted(names):
+        try:
+            environment.get(name, "").encode()
+        except UnicodeEncodeError:
+            yield f"{name} is not UTF-8 text in the environment"
 
 
 def _sentence(

@@ -20,6 +20,7 @@ _VARIABLES = {
 }
 
 SECRET_VARIABLES = frozenset(_VARIABLES.values()) | {"OPENAI_API_KEY"}
+VARIABLES = SECRET_VARIABLES | {"OPENAI_BASE_URL"}
 
 SlackMode = Literal["socket", "http"]
 

@@ -7,7 +7,7 @@ default in `sections.py`.
 import ipaddress
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -19,9 +19,9 @@ from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
-from bot.complaints import sentences, unknown_sections, unknown_variables
+from bot.complaints import no_texts, sentences, unknown_sections, unknown_variables
 from bot.configfile import read_config
-from bot.credentials import Credentials
+from bot.credentials import VARIABLES, Credentials
 from bot.errors import SettingsError
 from bot.redaction import without_password
 from bot.sections import (
@@ -42,7 +42,8 @@ from bot.sections import (
     Web,
 )
 
-PREFIX = "THREADFLY__"
+OURS = "THREADFLY_"
+PREFIX = f"{OURS}_"
 CONFIG_VARIABLE = "THREADFLY_CONFIG"
 CONFIG_FILE = "config.yaml"
 ENV_FILE = ".env"
@@ -197,8 +198,10 @@ def load_settings(config: Path | None = None) -> Settings:
     Raises `SettingsError` with a line for each thing that is wrong.
     """
     environment = _environment()
+    _demand_text(environment, {name for name in environment if name.upper().startswith(OURS)} | VARIABLES)
     settings = _valid(_tree(config, environment), environment)
     keys = frozenset({settings.llm.api_key_env, *(entry.api_key_env for entry in settings.llm.models)})
+    _demand_text(environment, keys)
     settings = settings.with_credentials(Credentials.out_of(environment, keys - {""}))
     if found := list(_contradictions(settings)):
         raise SettingsError("\n".join(found))
@@ -224,6 +227,11 @@ def _environment() -> dict[str, str]:
         raise SettingsError(f"{ENV_FILE}, line {broken}: not NAME=value, or a quote that is not closed")
     from_file = dotenv_values(stream=StringIO(text))
     return {name: value for name, value in [*from_file.items(), *os.environ.items()] if value}
+
+
+def _demand_text(environment: Mapping[str, str], names: Iterable[str]) -> None:
+    if found := list(no_texts(environment, names)):
+        raise SettingsError("\n".join(found))
 
 
 def _tree(config: Path | None, environment: Mapping[str, str]) -> dict[str, Any]:

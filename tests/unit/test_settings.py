@@ -449,3 +449,41 @@ def test_messages_are_kept_for_ever_unless_a_time_is_set(
 def test_a_time_to_keep_that_is_none_is_complained_about(folder: Path, wrong: str) -> None:
     write(folder, f"archive: {{retention: {wrong}}}")
     assert "archive.retention" in complaint()
+
+
+NO_TEXT = b"ab\xff\xfe".decode("utf-8", "surrogateescape")
+"""As Python hands on a variable whose bytes are no UTF-8."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "THREADFLY__WEB__TOKEN",
+        "THREADFLY__DATA_DIR",
+        "THREADFLY__HOT__URL",
+        "THREADFLY_CONFIG",
+        "THREADFLY_ENCRYPTION_KEY",
+        "SLACK_BOT_TOKEN",
+        "DISCORD_TOKEN",
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+    ],
+)
+def test_a_variable_that_is_no_text_is_told_without_its_value(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, NO_TEXT)
+    assert complaint() == f"{name} is not UTF-8 text in the environment"
+
+
+def test_the_key_of_a_model_that_is_no_text_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(folder, "llm: {api_key_env: MY_KEY, base_url: 'http://h/v1'}")
+    monkeypatch.setenv("MY_KEY", NO_TEXT)
+    assert complaint() == "MY_KEY is not UTF-8 text in the environment"
+
+
+def test_what_is_no_text_and_none_of_ours_is_nobodys_business(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LS_COLORS", NO_TEXT)
+    assert load_settings() == Settings()
