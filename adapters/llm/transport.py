@@ -17,6 +17,8 @@ GRACE_S = 0.02
 """Of that, the time in which an answer may still turn out to be complete. All of it until the answer's own
 first text, which is not to wait: a model may show its thoughts before."""
 MOST_CONNECTIONS = 1000
+MOST_REFUSAL_BYTES = 256 * 1024
+"""Of what a server says with a status other than 200. The status tells most; a hostile body has no end."""
 
 _OURS = frozenset({"accept-encoding", "connection", "content-length", "host", "transfer-encoding"})
 """Request headers that aiohttp writes itself, or that we replace."""
@@ -83,7 +85,7 @@ class MergingTransport(httpx2.AsyncBaseTransport):
 
 
 class _Body(httpx2.AsyncByteStream):
-    """A body as it comes."""
+    """A refusal's body as it comes. Of one that is too long the beginning is all there is."""
 
     def __init__(self, response: aiohttp.ClientResponse, read_s: float | None) -> None:
         """`read_s`: the longest time without a byte. Watched here: aiohttp sets a timer for each packet."""
@@ -91,8 +93,10 @@ class _Body(httpx2.AsyncByteStream):
         self._read_s = read_s
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = MOST_REFUSAL_BYTES
         with _translated():
-            while packet := await self._read():
+            while left > 0 and (packet := await self._read()):
+                left -= len(packet)
                 yield packet
 
     async def _read(self) -> bytes:

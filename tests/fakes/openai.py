@@ -94,6 +94,8 @@ class Script:
 
     status: int = 200
     """Anything else answers with an error in OpenAI's shape."""
+    endless: bool = False
+    """Of an error: its body never ends."""
     retry_after: str | None = None
     code: str | None = None
     """`error.code`; by default what OpenAI says with this status."""
@@ -227,6 +229,8 @@ class FakeOpenAI:
             return refusal
         if script.hold_before:
             await self._hold()
+        if script.endless:
+            return await _endless(request, script.status)
         if script.status != 200:
             return _refusal(script.status, script.message, script.code, script.retry_after)
         if not body.get("stream"):
@@ -351,6 +355,14 @@ class FakeOpenAI:
     async def _reset(self, _: web.Request) -> web.Response:
         self.answers, self.always, self.requests = [], None, []
         return web.json_response({})
+
+
+async def _endless(request: web.Request, status: int) -> web.StreamResponse:
+    response = web.StreamResponse(status=status)
+    await response.prepare(request)
+    while True:
+        await response.write(b" " * 65_536)
+        await asyncio.sleep(0)
 
 
 def _text_of(said: dict[str, Any]) -> str:

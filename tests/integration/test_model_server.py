@@ -595,6 +595,14 @@ async def test_what_stays_is_not_tried_again_and_has_a_sentence_of_its_own(
     assert len(server.requests) == 1
 
 
+async def test_of_a_refusal_that_has_no_end_a_beginning_is_read(server: FakeOpenAI, roster: Roster) -> None:
+    server.always = Script(status=400, endless=True)
+    async with asyncio.timeout(10):
+        error = await failure(roster)
+    assert "didn't accept" in str(error)
+    await server.until(lambda server: server.disconnected == 1)
+
+
 async def test_a_server_that_is_not_there(server: FakeOpenAI) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
