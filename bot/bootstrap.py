@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import sqlalchemy as sa
 from aiohttp import web
@@ -17,7 +17,7 @@ from adapters.metrics import Metrics
 from bot.access import Access, Lists
 from bot.core import Core, wire_service
 from bot.datafolder import prepare_data_folder
-from bot.errors import StoreError
+from bot.errors import PlatformError, StoreError, ThreadflyError
 from bot.finding import Shelf
 from bot.gate import Gate
 from bot.greeting import greeting
@@ -41,9 +41,6 @@ from storage.hot import DragonflyContext, NoContext, ObservedHotContext
 from storage.limits import RateLimits
 from storage.memo import Memos
 from storage.search.upkeep import Upkeep
-
-if TYPE_CHECKING:
-    pass
 
 
 @runtime_checkable
@@ -187,7 +184,10 @@ async def _open_doors(
         stack.push_async_callback(_ended, asyncio.create_task(work))
     stack.push_async_callback(core.runner.drain, settings.turns.grace_s)
     for platform in platforms:
-        await platform.open(core.service.handle, core.service.order)
+        try:
+            await platform.open(core.service.handle, core.service.order)
+        except PlatformError as error:
+            raise ThreadflyError(f"{error} `threadfly doctor` tries it, and says what to do.") from error
         stack.push_async_callback(platform.quiet)
 
 

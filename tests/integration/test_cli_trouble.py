@@ -170,3 +170,12 @@ def test_without_a_standard_output_nothing_is_said(archive: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_platform_that_does_not_open_ends_the_start_with_what_to_do(folder: Path) -> None:
+    nowhere = {"THREADFLY__SLACK__API_URL": "http://127.0.0.1:1/api/"}
+    told = threadfly("run", SLACK_BOT_TOKEN="xoxb-1", SLACK_APP_TOKEN="xapp-1", **nowhere)
+    assert told.returncode == 1
+    assert told.stderr.splitlines()[-1] == (
+        "threadfly: Slack can't be reached for auth.test. `threadfly doctor` tries it, and says what to do."
+    )
