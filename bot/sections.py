@@ -22,6 +22,9 @@ from pydantic_settings import NoDecode
 
 OPENAI_KEY = "OPENAI_API_KEY"
 AUTO: Final = "auto"
+PERSONA = """\
+You are Threadfly, a helpful colleague in a team chat. Answer in the language you are asked in, \
+briefly unless asked for more, in Markdown. If you do not know something, say so."""
 
 _UNITS_S = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
 
@@ -276,8 +279,3 @@ class Logs(Section):
         Literal["debug", "info", "warning", "error"], BeforeValidator(lambda level: str(level).lower())
     ] = Field("info", description="debug, info, warning or error")
     format: Literal["text", "json"] = Field("text", description="text or json")
-
-
-PERSONA = """\
-You are Threadfly, a helpful colleague in a team chat. Answer in the language you are asked in, \
-briefly unless asked for more, in Markdown. If you do not know something, say so."""

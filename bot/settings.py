@@ -25,7 +25,9 @@ from bot.credentials import VARIABLES, Credentials
 from bot.errors import SettingsError
 from bot.redaction import without_password
 from bot.sections import (
+    AUTO,
     OPENAI_KEY,
+    PERSONA,
     WEB_ADDRESS,
     Access,
     Archive,
@@ -47,15 +49,10 @@ PREFIX = f"{OURS}_"
 CONFIG_VARIABLE = "THREADFLY_CONFIG"
 CONFIG_FILE = "config.yaml"
 ENV_FILE = ".env"
-AUTO = "auto"
 OFFLINE = "offline"
 OPENAI_MODEL = ModelEntry(name="gpt-5-mini", context_tokens=400_000, sees=True)
 OPENAI_URL = "https://api.openai.com/v1"
 _WEB_ADDRESS = re.compile(WEB_ADDRESS)
-
-PERSONA = """\
-You are Threadfly, a helpful colleague in a team chat. Answer in the language you are asked in, \
-briefly unless asked for more, in Markdown. If you do not know something, say so."""
 
 
 class Settings(BaseSettings):

@@ -1,10 +1,9 @@
 """The turns that this process owns: leases, deadlines, and what is written while a reply is posted."""
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from bot.domain import Turn
 from bot.errors import LeaseLost
@@ -92,15 +91,6 @@ class Keeper:
         """Own it no longer."""
         if self._held.get(held.turn.id) is held:
             del self._held[held.turn.id]
-
-    @contextlib.contextmanager
-    def hold(self, turn: Turn, claimed_at: float) -> Iterator[Held]:
-        """`take`, and `let_go` when the block ends."""
-        held = self.take(turn, claimed_at)
-        try:
-            yield held
-        finally:
-            self.let_go(held)
 
     def stop(self, turn_id: int) -> None:
         """Stop the turn if it is ours; another owner hears of it when it renews."""

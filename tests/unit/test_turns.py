@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
 from bot.domain import Author, SessionKey, Turn
 from bot.errors import ArchiveUnavailable, LeaseLost
-from bot.turns import MARGIN, Keeper
+from bot.turns import MARGIN, Held, Keeper
 
 LEASE_S = 10.0
 SURE_S = LEASE_S * (1 - MARGIN)
@@ -72,10 +72,20 @@ def turn(id: int = 1, epoch: int = 1) -> Turn:
     return Turn(id, 1, key, (1,), cut=1, epoch=epoch, version=1, asker=Author("U1", "Ann"))
 
 
+@contextlib.contextmanager
+def holding(keeper: Keeper, turn: Turn, claimed_at: float) -> Iterator[Held]:
+    """The turn is taken, and let go when the block ends."""
+    held = keeper.take(turn, claimed_at)
+    try:
+        yield held
+    finally:
+        keeper.let_go(held)
+
+
 def test_a_lease_counts_from_before_it_was_claimed_and_ends_early(keeper: Keeper, time: Time) -> None:
     claimed_at = keeper.now()
     time.now += 3.0
-    with keeper.hold(turn(), claimed_at) as held:
+    with holding(keeper, turn(), claimed_at) as held:
         assert held.left_s() == SURE_S - 3.0
         time.now = claimed_at + SURE_S - 0.001
         held.check()
@@ -86,7 +96,7 @@ def test_a_lease_counts_from_before_it_was_claimed_and_ends_early(keeper: Keeper
 
 
 async def test_renewing_counts_from_before_the_write(keeper: Keeper, store: Store, time: Time) -> None:
-    with keeper.hold(turn(), keeper.now()) as held:
+    with holding(keeper, turn(), keeper.now()) as held:
         store.answer = {1: (1, False)}
         time.now += 5.0
         store.meanwhile = lambda: setattr(time, "now", time.now + 2.0)
@@ -96,7 +106,7 @@ async def test_renewing_counts_from_before_the_write(keeper: Keeper, store: Stor
 
 async def test_what_another_claimed_is_lost_at_once(keeper: Keeper, store: Store) -> None:
     with contextlib.ExitStack() as stack:
-        mine, taken, gone = (stack.enter_context(keeper.hold(turn(id), keeper.now())) for id in (1, 2, 3))
+        mine, taken, gone = (stack.enter_context(holding(keeper, turn(id), keeper.now())) for id in (1, 2, 3))
         store.answer = {1: (1, False), 2: (2, False)}
         await keeper.renew()
         mine.check()
@@ -107,7 +117,7 @@ async def test_what_another_claimed_is_lost_at_once(keeper: Keeper, store: Store
 
 
 async def test_what_ended_is_renewed_no_more(keeper: Keeper, store: Store) -> None:
-    with keeper.hold(turn(), keeper.now()):
+    with holding(keeper, turn(), keeper.now()):
         pass
     await keeper.renew()
     assert store.renewed == []
@@ -116,8 +126,8 @@ async def test_what_ended_is_renewed_no_more(keeper: Keeper, store: Store) -> No
 async def test_a_turn_that_is_held_anew_outlives_its_old_hold(keeper: Keeper, store: Store) -> None:
     """A process may take over its own turn, after its archive was away for longer than the lease."""
     with contextlib.ExitStack() as old:
-        late = old.enter_context(keeper.hold(turn(epoch=1), keeper.now()))
-        with keeper.hold(turn(epoch=2), keeper.now()) as held:
+        late = old.enter_context(holding(keeper, turn(epoch=1), keeper.now()))
+        with holding(keeper, turn(epoch=2), keeper.now()) as held:
             old.close()
             store.answer = {1: (2, False)}
             await keeper.renew()
@@ -128,7 +138,7 @@ async def test_a_turn_that_is_held_anew_outlives_its_old_hold(keeper: Keeper, st
 
 async def test_a_stop_reaches_its_turn_here_and_from_elsewhere_once(keeper: Keeper, store: Store) -> None:
     stops: list[int] = []
-    with keeper.hold(turn(1), keeper.now()) as here, keeper.hold(turn(2), keeper.now()) as there:
+    with holding(keeper, turn(1), keeper.now()) as here, holding(keeper, turn(2), keeper.now()) as there:
         here.on_stop = lambda: stops.append(1)
         there.on_stop = lambda: stops.append(2)
         keeper.stop(1)
@@ -145,7 +155,7 @@ async def test_a_stop_reaches_its_turn_here_and_from_elsewhere_once(keeper: Keep
 async def test_nothing_is_intended_once_the_lease_may_be_over(
     keeper: Keeper, store: Store, time: Time
 ) -> None:
-    with keeper.hold(turn(), keeper.now()) as held:
+    with holding(keeper, turn(), keeper.now()) as held:
         await held.intend(1)
         store.meanwhile = lambda: setattr(time, "now", time.now + LEASE_S)
         with pytest.raises(LeaseLost):
@@ -158,7 +168,7 @@ async def test_nothing_is_intended_once_the_lease_may_be_over(
 
 async def test_what_was_posted_is_written_even_then(keeper: Keeper, store: Store, time: Time) -> None:
     """SQL knows whether the turn is still ours, and refuses if not."""
-    with keeper.hold(turn(), keeper.now()) as held:
+    with holding(keeper, turn(), keeper.now()) as held:
         time.now += LEASE_S
         await held.posted(1, 5)
         assert await held.unclaimed([5, 7]) == {5}
@@ -171,7 +181,7 @@ async def test_renewing_goes_on_whatever_the_archive_does(
 ) -> None:
     keeper = Keeper(store, 0.01)  # type: ignore[arg-type]  # what a keeper uses of the port
     store.trouble = trouble
-    with keeper.hold(turn(), keeper.now()):
+    with holding(keeper, turn(), keeper.now()):
         renewing = asyncio.create_task(keeper.renewing())
         await store.asked.wait()
         store.asked.clear()
