@@ -29,7 +29,9 @@ class Metrics:
         self._archived = self._counter("archived_messages", "Messages committed", "platform")
         self._feedback = self._counter("feedback", "Judgements of answers", "platform", "verdict")
         self._seconds = self._histogram("turn_seconds", "From claim to whole reply", TURN_BUCKETS_S)
-        self._first = self._histogram("first_text_seconds", "From claim to first words", FIRST_TEXT_BUCKETS_S)
+        self._first = self._histogram(
+            "first_text_seconds", "From asking the model to its first words", FIRST_TEXT_BUCKETS_S
+        )
 
     def turn_ended(self, end: TurnEnd) -> None:
         """Count a turn, its times, its tokens and what they cost."""

@@ -63,7 +63,7 @@ class Composed:
 
     answer: Answer
     first_text_s: float | None = None
-    """From the request to the first words."""
+    """From asking the model to its first words; None: there were none."""
     older: Older | None = None
     """What the prompt had no room for, if anything."""
     withdrawn: bool = False

@@ -48,7 +48,10 @@ def _show_version(wanted: bool) -> None:
 def options(
     context: typer.Context,
     config: Annotated[
-        Path | None, typer.Option(help="The settings' file, in place of config.yaml.", metavar="FILE")
+        Path | None,
+        typer.Option(
+            help="The settings' file, in place of config.yaml. It goes before the command.", metavar="FILE"
+        ),
     ] = None,
     _version: Annotated[
         bool,

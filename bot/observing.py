@@ -18,7 +18,7 @@ class TurnEnd:
     seconds: float
     """From the claim to the end of the reply."""
     first_text_s: float | None
-    """From the claim until the first words were handed to the platform; None: there were none."""
+    """From asking the model until its first words came; None: there were none."""
 
 
 class Observer(Protocol):

@@ -1,8 +1,8 @@
 """What Slack sends us: archived first, acknowledged then, whatever way it came.
 
 Bolt acknowledges events by itself before a listener runs, so there is no listener here. All is done
-in a middleware, which runs earlier, or without Bolt for events that come over a socket. An answer
-other than 200 is no acknowledgement, in Socket Mode and over HTTP alike, and Slack delivers again.
+in a middleware, which runs earlier, and for events without Bolt. An answer other than 200 is no
+acknowledgement, in Socket Mode and over HTTP alike, and Slack delivers again.
 """
 
 import asyncio
