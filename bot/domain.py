@@ -468,6 +468,8 @@ class Call:
     tool: str
     arguments: str
     """As the model wrote them: JSON, or something that was meant to be."""
+    beside: str = ""
+    """What the model's server wants back with the call; for its adapter alone to read. "" for nothing."""
 
 
 @dataclass(frozen=True, slots=True)

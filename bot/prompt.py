@@ -93,7 +93,7 @@ def _of_tool(tool: Tool) -> str:
 
 def _cost(said: PromptMessage, count: Count) -> int:
     """What a message costs that was not said in the thread."""
-    return count(said.text + "".join(call.arguments for call in said.calls)) + MESSAGE_TOKENS
+    return count(said.text + "".join(call.arguments + call.beside for call in said.calls)) + MESSAGE_TOKENS
 
 
 def _questions_last(messages: Sequence[Message], asked: Collection[int]) -> Sequence[Message]:

@@ -62,7 +62,7 @@ def room(context_tokens: int) -> int:
 def told_again(call: Call) -> Call:
     """The call as the model is reminded of it: JSON in any case, since many servers read it, and not long."""
     words = words_of(call)
-    return Call(call.id, call.tool, json.dumps({"words": (words or "")[:MOST_WORDS]}, ensure_ascii=False))
+    return replace(call, arguments=json.dumps({"words": (words or "")[:MOST_WORDS]}, ensure_ascii=False))
 
 
 def words_of(call: Call) -> str | None:

@@ -18,7 +18,9 @@ from langchain_openai import ChatOpenAI
 
 from bot.domain import Called, Delta, Finished, Picture, Prompt, PromptMessage, Role, Tool, Usage
 
-from .calling import Calls, exchanged, is_lasting, offered, refuses_tools, retold
+from . import beside
+from .beside import Beside
+from .calling import BESIDE, Calls, exchanged, is_lasting, offered, refuses_tools, retold
 from .dialects import is_count, named
 from .failures import Cause, Failed
 from .models import ModelSettings
@@ -46,8 +48,8 @@ class _NoSuchTool(Exception):
     """The model said nothing, and called nothing that it was offered, as small models do."""
 
 
-class _Named(ChatOpenAI):
-    """Keeps what langchain-openai drops of an event: the response's id."""
+class _Kept(ChatOpenAI):
+    """Keeps what langchain-openai drops: the response's id, and what comes, or goes back, beside calls."""
 
     def _convert_chunk_to_generation_chunk(
         self, chunk: dict[str, Any], default_chunk_class: type, base_generation_info: dict[str, Any] | None
@@ -57,7 +59,17 @@ class _Named(ChatOpenAI):
         )
         if converted is not None and (converted.generation_info or {}).get("finish_reason"):
             converted.generation_info = {**(converted.generation_info or {}), "response_id": chunk.get("id")}
+        if converted is not None and any(told := beside.of_event(chunk)):
+            converted.message.additional_kwargs[BESIDE] = [told]
         return converted
+
+    def _get_request_payload(self, input_: Any, *, stop: list[str] | None = None, **kwargs: Any) -> Any:
+        payload = super()._get_request_payload(input_, stop=stop, **kwargs)
+        for message, told in zip(self._convert_input(input_).to_messages(), payload["messages"], strict=True):
+            if back := message.additional_kwargs.get(BESIDE):
+                for fields, place in zip(back, [told, *told["tool_calls"]], strict=True):
+                    place.update(fields)
+        return payload
 
 
 class Chat:
@@ -71,7 +83,7 @@ class Chat:
 
         self._settings = settings
         self._dropped: frozenset[str] = frozenset()
-        self._model = _Named(
+        self._model = _Kept(
             model=settings.id,
             base_url=settings.base_url,
             api_key=key,
@@ -105,14 +117,18 @@ class Chat:
                 except _NoSuchTool:
                     only_now |= {TOOLS}
                 except openai.APIStatusError as error:
-                    name = refused_order(error, dropped) or refused_parameter(error, set(parameters))
+                    name = (
+                        refused_order(error, dropped)
+                        or refused_parameter(error, set(parameters))
+                        or beside.refused_field(str(error.body), self._goes_back(prompt) - dropped)
+                    )
                     if name is not None:
                         dropped |= {name}
                     elif not tools or not refuses_tools(error):
                         raise
-                    elif is_lasting(error):
+                    elif is_lasting(error) and not any(said.calls for said in prompt.messages):
                         dropped |= {TOOLS}
-                    else:
+                    else:  # what called a tool knows tools
                         only_now |= {TOOLS}
                 else:
                     return
@@ -130,14 +146,16 @@ class Chat:
     async def _ask(
         self, prompt: Prompt, tools: Sequence[Tool], parameters: dict[str, Any], refused: Collection[str]
     ) -> AsyncGenerator[Delta | Called | Finished, None]:
-        begun, calls = time.monotonic(), Calls()
-        messages = ordered(_messages(prompt, sees=self._settings.sees, tools=bool(tools)), refused)
+        begun, calls, aside = time.monotonic(), Calls(), Beside(self._settings.name)
+        messages = ordered(self._messages(prompt, refused, tools=bool(tools)), refused)
         join = codecs.getincrementaldecoder("utf-16-le")("replace").decode
         usage, thoughts, spoke = Usage(model=self._settings.name), Thoughts(), False
         async with aclosing(self._chunks(messages, tools, parameters)) as chunks:
             while (chunk := await _next(chunks)) is not None:
                 usage = _with_news(usage, chunk)
-                calls.take(chunk.tool_call_chunks)
+                for told, extras in chunk.additional_kwargs.get(BESIDE, [({}, [])]):
+                    aside.take(told)
+                    calls.take(chunk.tool_call_chunks, extras)
                 # Two halves of a surrogate pair may come in two events.
                 if text := thoughts.shown(join(chunk.text.encode("utf-16-le", "surrogatepass"))):
                     spoke = spoke or not text.isspace()
@@ -146,11 +164,33 @@ class Chat:
             yield Delta(rest)
         if usage.finish_reason == "error":
             raise Failed(Cause.BROKEN)
-        if wanted := calls.whole(tools):
+        if wanted := calls.whole(tools, aside):
             yield Called(wanted)
         elif calls.any and tools and not spoke:
             raise _NoSuchTool
         yield Finished(replace(usage, latency_ms=round((time.monotonic() - begun) * 1000)))
+
+    def _messages(self, prompt: Prompt, refused: Collection[str], *, tools: bool) -> Iterator[BaseMessage]:
+        """The prompt in langchain's words.
+
+        The system messages at its head are one: many servers take no more.
+        """
+        rest, sees = list(prompt.messages), self._settings.sees
+        system = list(takewhile(lambda said: said.role is Role.SYSTEM, rest))
+        if system:
+            yield SystemMessage("\n\n".join(_clean(said.text) for said in system))
+        for is_exchange, group in groupby(rest[len(system) :], _is_exchange):
+            if not is_exchange:
+                yield from (_KINDS[said.role](content=_content(said, sees=sees)) for said in group)
+                continue
+            exchange = [replace(said, text=_clean(said.text)) for said in group]
+            if tools:
+                yield from (exchanged(said, self._settings.name, refused) for said in exchange)
+            else:
+                yield from retold(exchange)
+
+    def _goes_back(self, prompt: Prompt) -> frozenset[str]:
+        return beside.names_of(prompt.messages, self._settings.name)
 
     def _chunks(
         self, messages: list[BaseMessage], tools: Sequence[Tool], parameters: dict[str, Any]
@@ -170,21 +210,6 @@ class Chat:
 async def _next(chunks: AsyncGenerator[AIMessageChunk, None]) -> AIMessageChunk | None:
     async with asyncio.timeout(MOST_QUIET_S):
         return await anext(chunks, None)
-
-
-def _messages(prompt: Prompt, *, sees: bool, tools: bool) -> Iterator[BaseMessage]:
-    """The prompt in langchain's words. The system messages at its head are one: many servers take no more."""
-    rest = list(prompt.messages)
-    system = list(takewhile(lambda said: said.role is Role.SYSTEM, rest))
-    if system:
-        yield SystemMessage("\n\n".join(_clean(said.text) for said in system))
-    for is_exchange, group in groupby(rest[len(system) :], _is_exchange):
-        if not is_exchange:
-            yield from (_KINDS[said.role](content=_content(said, sees=sees)) for said in group)
-        elif tools:
-            yield from (exchanged(replace(said, text=_clean(said.text))) for said in group)
-        else:
-            yield from retold([replace(said, text=_clean(said.text)) for said in group])
 
 
 def _is_exchange(said: PromptMessage) -> bool:

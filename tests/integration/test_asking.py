@@ -269,6 +269,18 @@ async def test_older_messages_make_room_for_what_is_found(tmp_path: Path) -> Non
             assert spent <= 3_000 - 100
 
 
+async def test_so_do_they_for_what_came_beside_a_call_and_goes_back_with_it(tmp_path: Path) -> None:
+    async with opened(f"sqlite+aiosqlite:///{tmp_path}/archive.db") as database:
+        world = World(database, HeldModel(context_tokens=3_000))
+        world.script([searches(replace(CALL, beside="thoughts " * 600)), says("So.")])
+        await world.say(*(said(GENERAL, n, "chat " * 60) for n in range(1, 40)))
+        await world.ask(GENERAL)
+        second = world.model.prompts[-1]
+        [call] = [call for each in second.messages for call in each.calls]
+        assert call.beside.count("thoughts") == 600
+        assert sum(len(each.text) // 4 for each in second.messages) + len(call.beside) // 4 <= 3_000 - 100
+
+
 @pytest.mark.parametrize("arguments", ["", "{", "[]", '{"words": 5}', '{"words": " "}', '"login"', "null"])
 async def test_a_call_that_cannot_be_read_gets_a_sentence(world: World, arguments: str) -> None:
     world.script([searches(replace(CALL, arguments=arguments)), says("So.")])

@@ -279,3 +279,143 @@ async def test_a_call_in_a_stream_that_broke_is_void(server: FakeOpenAI, roster:
     assert Restart() in chunks
     assert calls(chunks) == []
     assert text(chunks[chunks.index(Restart()) :]) == "All is well."
+
+
+# What servers send beside calls, and refuse to go on without
+
+
+SIGNED = {"google": {"thought_signature": "c2lnbmVk"}}
+SEARCHES = {"name": "search", "arguments": '{"words": "x"}'}
+
+
+def delta(**fields: Any) -> str:
+    frame = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "small"}
+    told = {"index": 0, "delta": fields, "finish_reason": None}
+    return f"data: {json.dumps({**frame, 'choices': [told]})}\n\n"
+
+
+DONE = "data: [DONE]\n\n"
+
+
+async def taken_back(server: FakeOpenAI, roster: Roster, *packets: str, model: str = "") -> dict[str, Any]:
+    """The assistant's message as it goes back to the server, once its calls are answered."""
+    server.answers = [Script(packets=[*packets, DONE]), Script("Blue.")]
+    called = tuple(calls(await ask(roster)))
+    said = PromptMessage(Role.ASSISTANT, "", calls=called)
+    answers = [PromptMessage(Role.TOOL, "Ann: blue", call=call.id) for call in called]
+    prompt = replace(ASKED, messages=(*ASKED.messages, said, *answers))
+    assert "".join([c.text async for c in roster.stream(prompt, model) if isinstance(c, Delta)]) == "Blue."
+    return next(message for message in server.requests[-1].messages if message["role"] == "assistant")
+
+
+async def test_the_signature_of_a_call_goes_back_with_it(server: FakeOpenAI, roster: Roster) -> None:
+    """Gemini 3 refuses to go on without, https://ai.google.dev/gemini-api/docs/thought-signatures."""
+    signed = {"id": "a", "type": "function", "function": SEARCHES, "extra_content": SIGNED}
+    plain = {"id": "b", "type": "function", "function": SEARCHES}
+    said = await taken_back(server, roster, delta(role="assistant", tool_calls=[signed, plain]))
+    assert said["tool_calls"] == [signed, plain]
+
+
+async def test_so_does_one_that_comes_in_a_piece_of_its_own(server: FakeOpenAI, roster: Roster) -> None:
+    first = {"index": 0, "id": "a", "function": {"name": "search", "arguments": '{"words": '}}
+    pieces = [first, {"index": 0, "function": {"arguments": '"x"}'}}, {"index": 0, "extra_content": SIGNED}]
+    said = await taken_back(server, roster, *(delta(tool_calls=[piece]) for piece in pieces))
+    assert said["tool_calls"] == [
+        {"id": "a", "type": "function", "function": SEARCHES, "extra_content": SIGNED}
+    ]
+
+
+@pytest.mark.parametrize("thoughts", [["Let me", " look \ud83d", "\ude00."], [""]], ids=["some", "none"])
+async def test_thoughts_before_a_call_go_back_with_it(
+    server: FakeOpenAI, roster: Roster, thoughts: list[str]
+) -> None:
+    """DeepSeek and Kimi refuse to go on without the field, https://api-docs.deepseek.com/guides/thinking_mode."""
+    packets = [delta(role="assistant", content=None, reasoning_content=each) for each in thoughts]
+    call = {"index": 0, "id": "a", "function": SEARCHES}
+    said = await taken_back(server, roster, *packets, delta(tool_calls=[call]))
+    assert said["reasoning_content"] == ("Let me look 😀." if any(thoughts) else "")
+    assert said["content"] is None
+
+
+async def test_so_do_the_details_of_thoughts_each_put_together_from_its_pieces(
+    server: FakeOpenAI, roster: Roster
+) -> None:
+    """OpenRouter, https://openrouter.ai/docs/use-cases/reasoning-tokens."""
+    text = {"type": "reasoning.text", "index": 0, "format": "unknown"}
+    sealed = {"type": "reasoning.encrypted", "index": 1, "id": "a", "data": "c2Vh", "format": "unknown"}
+    packets = [
+        delta(reasoning="Let me", reasoning_details=[{**text, "text": "Let me"}]),
+        delta(reasoning=" look.", reasoning_details=[{**text, "text": " look.", "signature": "s"}]),
+        delta(reasoning_details=[sealed], tool_calls=[{"index": 0, "id": "a", "function": SEARCHES}]),
+    ]
+    said = await taken_back(server, roster, *packets)
+    assert said["reasoning_details"] == [{**text, "text": "Let me look.", "signature": "s"}, sealed]
+    assert "reasoning" not in said
+
+
+async def test_what_one_server_sent_goes_to_no_other(server: FakeOpenAI) -> None:
+    models = [settings(server), settings(server, name="large")]
+    roster = Roster(models, "small", patience=Patience(backoff_s=0.001))
+    call = {"id": "a", "type": "function", "function": SEARCHES, "extra_content": SIGNED}
+    said = await taken_back(
+        server, roster, delta(reasoning_content="Hm."), delta(tool_calls=[call]), model="large"
+    )
+    await roster.close()
+    assert said == {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": "a", "type": "function", "function": SEARCHES}],
+    }
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"reasoning_content": 7},
+        {"reasoning_content": {"a": 1}},
+        {"reasoning_details": "x"},
+        {"reasoning_details": [None, 7, {}]},
+        {"reasoning_details": [{"type": "reasoning.encrypted", "data": "x" * 100_000}]},
+        {"tool_calls": [{"index": 0, "extra_content": "x" * 100_000}]},
+        {"tool_calls": [{"index": 0, "extra_content": None}]},
+    ],
+)
+async def test_what_makes_no_sense_beside_a_call_is_left_out(
+    server: FakeOpenAI, roster: Roster, odd: dict[str, Any]
+) -> None:
+    call = {"index": 0, "id": "a", "function": SEARCHES}
+    said = await taken_back(server, roster, delta(tool_calls=[call]), delta(**odd))
+    assert said == {
+        "role": "assistant",
+        "content": None,
+        "tool_calls": [{"id": "a", "type": "function", "function": SEARCHES}],
+    }
+
+
+async def test_a_server_that_does_not_take_its_own_thoughts_back_is_not_given_them(
+    server: FakeOpenAI, roster: Roster
+) -> None:
+    packets = [
+        delta(reasoning_content="Hm."),
+        delta(tool_calls=[{"index": 0, "id": "a", "function": SEARCHES}]),
+    ]
+    refusal = Script(status=400, message="property 'reasoning_content' is unsupported", when="login")
+    server.answers = [Script(packets=[*packets, DONE]), refusal, Script("Blue.")]
+    called = tuple(calls(await ask(roster)))
+    said = PromptMessage(Role.ASSISTANT, "", calls=called)
+    prompt = replace(ASKED, messages=(*ASKED.messages, said, PromptMessage(Role.TOOL, "blue", call="a")))
+    assert text(await ask(roster, prompt)) == "Blue."
+    assert ["reasoning_content" in str(each.messages) for each in server.requests] == [False, True, False]
+    assert all("tools" in request.body for request in server.requests)
+
+
+async def test_a_server_that_called_a_tool_and_does_not_go_on_is_offered_tools_the_next_time(
+    server: FakeOpenAI, roster: Roster
+) -> None:
+    refusal = (
+        "Missing `reasoning_content` field in the assistant message at message index 2: guides#tool-calls"
+    )
+    server.answers = [Script(status=400, message=refusal), Script("Blue."), Script("Again.")]
+    assert text(await ask(roster, ANSWERED)) == "Blue."
+    assert text(await ask(roster)) == "Again."
+    assert ["tools" in request.body for request in server.requests] == [True, False, True]
