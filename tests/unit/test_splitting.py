@@ -7,7 +7,7 @@ import regex  # type: ignore[import-untyped]  # comes without types
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from adapters.splitting import Piece, close_open_fence, settled, split
+from adapters.splitting import Piece, _pieces, _uncut, close_open_fence, settled, split
 
 INGREDIENTS = st.sampled_from(
     [
@@ -203,6 +203,15 @@ def test_the_rest_begins_where_the_last_wanted_piece_ends():
     pieces = split(text, 100, most=3)
     assert len(pieces) == 3
     assert split(text, 100)[3].start == pieces[-1].end
+
+
+@given(MARKDOWN.map(lambda text: text[:600]) | st.text(max_size=200), LIMITS, st.sampled_from([len, units]))
+@example(" \n  \x1c word \u3000\n", 120, len)
+@example("~~\n`` ` ``\n\n    code", 120, len)
+@settings(max_examples=400, deadline=None)
+def test_what_needs_no_care_is_what_the_long_way_makes_of_it(text, limit, length):
+    everything = next(iter(_pieces(text, Piece(0, 0, ""), limit, length)), None)
+    assert _uncut(text, limit, length) in (None, everything)
 
 
 def test_white_space_is_no_piece():
