@@ -31,10 +31,14 @@ class Connections:
         self._make: Callable[[], AbstractConnection] = pool.make_connection
         self._idle: list[_Line] = []
         self._used: set[_Line] = set()
+        self._closed = False
 
     async def execute_command(self, *command: Any) -> Any:
         """Send one command of texts, bytes and numbers; its answer. Raises redis-py's errors."""
         line = next(iter(self._free()), None) or await _open(self._make())
+        if self._closed:
+            line.close()
+            raise Disconnected("The connections were closed meanwhile.")
         self._used.add(line)
         try:
             return await line.ask(pack_command(command))
@@ -57,7 +61,8 @@ class Connections:
             line.close()
 
     async def aclose(self) -> None:
-        """Let go of all. Commands under way fail."""
+        """Let go of all, for good. Commands under way fail, and so do those that still connect."""
+        self._closed = True
         for line in self._used:
             line.close()
         self.close_idle()
@@ -70,7 +75,21 @@ async def _open(connection: AbstractConnection) -> "_Line":
     except BaseException:
         _let_go(connection)
         raise
+    if _is_over(connection):
+        _let_go(connection)
+        raise Disconnected("The connection was closed.")
     return _Line(connection)
+
+
+def _is_over(connection: AbstractConnection) -> bool:
+    """Whether the server closed it, or spoke unasked (of too many clients, say), before we listened.
+
+    redis-py's streams keep what they heard to themselves, and a connection open that the server ended.
+    """
+    heard, said = connection._reader, connection._writer
+    if heard is None or said is None or said.is_closing():
+        return True
+    return bool(heard._eof or heard._buffer)  # type: ignore[attr-defined]  # nothing public tells at once
 
 
 def _let_go(connection: AbstractConnection) -> None:

@@ -1,8 +1,7 @@
 """One Dragonfly (or any Redis-compatible server), asked within a time limit and behind a breaker.
 
 One limit covers a whole call: waiting for a connection, connecting, sending, reading. A call that
-is cut short leaves its connection closed (redis-py disconnects on whatever is raised while it
-reads), so that nobody is ever given the answer to another's question.
+is cut short leaves its connection closed, so that nobody is ever given the answer to another's question.
 """
 
 import asyncio
@@ -102,13 +101,13 @@ class Dragonfly:
         plain_url = f"{scheme}://{rest}" if mark else url
         try:
             asked: dict[str, Any] = dict(parse_url(plain_url))
-            connections = int(asked.get("max_connections", connections))
+            connections = _at_least_one(int(asked.get("max_connections", connections)))
             self._redis: Connections | RedisCluster
             if mark or cluster:
                 self._redis = _cluster(plain_url, connections, timeout_s)
                 self._limit_s = 2 * timeout_s
             else:
-                self._redis = _node(asked, timeout_s)
+                self._redis = _node(asked)
                 self._limit_s = timeout_s
         except (ValueError, TypeError, RedisError):
             raise SettingsError(
@@ -226,13 +225,20 @@ class Dragonfly:
             self._redis.close_idle()
 
 
-def _node(asked: dict[str, Any], timeout_s: float) -> Connections:
+def _at_least_one(connections: int) -> int:
+    """Raises `ValueError` for room that nobody would ever be let into: redis-py takes 0 for any number."""
+    if connections < 1:
+        raise ValueError(connections)
+    return connections
+
+
+def _node(asked: dict[str, Any]) -> Connections:
     """Connections to the server that a URL's options name. What it can't take is refused at once."""
     options = {
         "socket_timeout": None,
-        "socket_connect_timeout": timeout_s,
-        **_OPTIONS,
+        "socket_connect_timeout": None,  # ours covers it, and knows when it was our process that was busy
         **asked,
+        **_OPTIONS,  # with RESP3 a server may say more than answers
         "decode_responses": False,  # windows are bytes, whatever other users of the URL want
     }
     pool = ConnectionPool(**options)
