@@ -1,6 +1,7 @@
 """Many workspaces: the pages that install the app, and the tokens they bring, encrypted at rest."""
 
 import base64
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -44,6 +45,8 @@ FRESH_S = 300.0
 """In other processes a revoked token is known after this time, or at its first use."""
 STATE_S = 600
 """How long somebody may take between the install page and Slack's consent."""
+
+log = logging.getLogger(__name__)
 
 
 def consent_page(api_url: str) -> str:
@@ -227,11 +230,18 @@ class Installations:
         return found
 
     async def everywhere(self) -> Sequence[Installation]:
-        """The newest installation of each workspace."""
+        """The newest installation of each workspace, but for those whose tokens can't be read."""
         c = self._store.bots.c
-        rows = await self._rows(self._store.bots.select().order_by(c.installed_at))
-        newest = {_workspace(row): row for row in rows}
-        return [self._remember(workspace, row) for workspace, row in newest.items()]
+        rows = await self._rows(sa.select(c.team_id, c.enterprise_id).distinct())
+        found = [await self._readable(workspace) for workspace in sorted(set(map(_workspace, rows)))]
+        return [installation for installation in found if installation is not None]
+
+    async def _readable(self, workspace: str) -> Installation | None:
+        try:
+            return await self._find(workspace)
+        except PlatformForbidden as exc:
+            log.warning("%s", exc, extra={"event": "slack.unreadable_tokens", "workspace": workspace})
+            return None
 
     async def forget(self, team: str | None, enterprise: str | None, *, org_wide: bool) -> None:
         """Delete what the workspace's installation left."""

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,18 +94,26 @@ async def platform(slack: FakeSlack, core: ScriptedCore, database: str) -> Async
         yield platform
 
 
-@pytest.fixture
-async def door(slack: FakeSlack, platform: SlackPlatform) -> AsyncIterator[Door]:
+@asynccontextmanager
+async def opened_door(platform: SlackPlatform) -> AsyncIterator[Door]:
     app = web.Application()
     app.add_routes(platform.routes())
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    slack.deliveries.http_url = f"{url}/slack/events"
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as browser:
-        yield Door(url, browser)
-    await runner.cleanup()
+    try:
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as browser:
+            yield Door(url, browser)
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def door(slack: FakeSlack, platform: SlackPlatform) -> AsyncIterator[Door]:
+    async with opened_door(platform) as door:
+        slack.deliveries.http_url = f"{door.url}/slack/events"
+        yield door
 
 
 async def test_an_installed_workspace_is_answered(slack: FakeSlack, core: ScriptedCore, door: Door) -> None:
@@ -277,3 +286,19 @@ async def _ask(slack: FakeSlack, core: ScriptedCore, platform: SlackPlatform, te
     assert said is not None
     await core(said)
     await core.until(lambda: (said.key, said.message.position) in core.answered or core.failures, timeout=90)
+
+
+async def test_a_workspace_that_is_installed_anew_after_a_change_of_key_is_read_whatever_others_left(
+    slack: FakeSlack, core: ScriptedCore, door: Door, database: str
+) -> None:
+    again, left = new_team(slack, 1), new_team(slack, 2)
+    await door.install(slack, left)
+    await door.install(slack, again)
+    changed = Installing(slack.client_id, slack.client_secret, "another key", database)
+    options = {"mode": "http", "bot_token": "", "app_token": "", "installing": changed}
+    async with running(slack, core, **options) as other, opened_door(other) as new_door:
+        await new_door.install(slack, again)
+        (installation,) = await other._workspaces.everywhere()
+        assert installation.me.workspace == again.id
+        with pytest.raises(PlatformForbidden, match="THREADFLY_ENCRYPTION_KEY"):
+            await other._workspaces.get(left.id)
