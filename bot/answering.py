@@ -16,7 +16,9 @@ from bot.domain import (
     Answer,
     Background,
     Block,
+    Chunk,
     Delta,
+    Finished,
     History,
     Message,
     Outcome,
@@ -284,7 +286,7 @@ class _Talk:
         self._usage = Usage()
         self.text = lead
 
-    def take(self, chunk: object) -> bool:
+    def take(self, chunk: Chunk) -> bool:
         """Add `chunk`; whether there is something new to show."""
         match chunk:
             case Delta(text):
@@ -294,8 +296,8 @@ class _Talk:
                 return bool(self.text.strip())
             case Restart():
                 self.text = self._lead
-            case _:
-                self._usage = getattr(chunk, "usage", self._usage)
+            case Finished(usage):
+                self._usage = usage
         return False
 
     @property
