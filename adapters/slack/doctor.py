@@ -29,7 +29,7 @@ UNASKED = "nothing: only the app's owner can see them"
 COMPARE = (
     "Hold the page App Manifest of your app (api.slack.com/apps) against `threadfly manifest slack`: "
     "an event that is missing there never comes. Or let me look: put an app configuration token "
-    "(xoxe.xoxp-..., made at the end of that page, good for 12 hours) into SLACK_CONFIG_TOKEN."
+    "(xoxe.xoxp-..., made at api.slack.com/apps below your apps, good for 12 hours) into SLACK_CONFIG_TOKEN."
 )
 REFRESH = "xoxe-"
 """What a refresh token begins with; the access token begins with `xoxe.xoxp-`."""
