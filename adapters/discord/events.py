@@ -159,13 +159,18 @@ def text(payload: Payload, bot: Bot, names: Names) -> str:
     said = _written(payload, bot, names)
     lines = [said] if said else []
     for snapshot in payload.get("message_snapshots") or ():
-        quoted = _written(snapshot.get("message") or {}, bot, names)
-        lines += [f"> {line}" for line in quoted.splitlines()]
-    lines += [f"[sticker: {sticker.get('name') or ''}]" for sticker in payload.get("sticker_items") or ()]
+        forwarded = snapshot.get("message") or {}
+        quoted = [*_written(forwarded, bot, names).splitlines(), *_stickers(forwarded)]
+        lines += [f"> {line}" for line in quoted]
+    lines += _stickers(payload)
     if poll := payload.get("poll"):
         lines.append(f"[poll: {(poll.get('question') or {}).get('text') or ''}]")
         lines += [f"- {(a.get('poll_media') or {}).get('text') or ''}" for a in poll.get("answers") or ()]
     return "\n".join(lines)
+
+
+def _stickers(payload: Payload) -> list[str]:
+    return [f"[sticker: {sticker.get('name') or ''}]" for sticker in payload.get("sticker_items") or ()]
 
 
 def _written(payload: Payload, bot: Bot, names: Names) -> str:

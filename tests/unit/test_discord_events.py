@@ -99,6 +99,12 @@ def test_what_stands_beside_the_text_is_read_too() -> None:
     assert events.text(said, BOT, NAMES) == "look\n> first\n> second\n[sticker: Wave]\n[poll: Tea?]\n- yes"
 
 
+def test_a_forward_shows_what_the_other_message_did_stickers_too() -> None:
+    forwarded = {"content": "", "sticker_items": [{"id": "1", "name": "Wave", "format_type": 1}]}
+    said = payload(content="", message_snapshots=[{"message": forwarded}])
+    assert events.text(said, BOT, NAMES) == "> [sticker: Wave]"
+
+
 @pytest.mark.parametrize(
     ("said", "in_thread", "addressed"),
     [
