@@ -68,15 +68,19 @@ def _delta(delta: Mapping[str, Any]) -> dict[str, Any]:
     changed = dict(delta)
     if delta.get("role"):
         changed["role"] = "assistant"
-    if not isinstance(delta.get("refusal"), str | None):
+    refusal = delta.get("refusal")
+    if refusal is not None:
         del changed["refusal"]
     if not isinstance(delta.get("function_call"), dict | None):
         del changed["function_call"]
     content = delta.get("content")
     if content is not None and not isinstance(content, str):
         changed["content"] = _text(content)
+    if refusal and isinstance(refusal, str):  # of all that is said, langchain-openai passes on the content
+        changed["content"] = (changed.get("content") or "") + refusal
     if "tool_calls" in delta:
         calls = delta["tool_calls"]
+        calls = [calls] if isinstance(calls, dict) else calls
         pieces = [piece for piece in calls if isinstance(piece, dict)] if isinstance(calls, list) else []
         changed["tool_calls"] = [_piece(piece) for piece in pieces]
     return changed

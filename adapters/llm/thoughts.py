@@ -3,15 +3,15 @@
 import re
 from collections.abc import Generator
 
-OPENING = re.compile(r"\s*<(think|thinking|thought|reasoning)>")
-OPENINGS = ("<think>", "<thinking>", "<thought>", "<reasoning>")
+OPENINGS = ("<think>", "<thinking>", "<thought>", "<reasoning>", "[THINK]")
+OPENING = re.compile(rf"\s*({'|'.join(map(re.escape, OPENINGS))})")
 
 
 class Thoughts:
     """Takes an answer's text as it comes, and gives back what is to be shown of it.
 
     LM Studio, llama.cpp and older versions of Ollama and vLLM leave thoughts there, and so does Gemini's
-    compatible API. Tags that come later are text like any other.
+    compatible API; Magistral writes its tags in another way. Tags that come later are text like any other.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ def _reading() -> Generator[str, str | None, None]:
         if found is None and (text is None or not _may_open(held)):
             yield from _as_it_comes(held)
             return
-    held, closing = held[found.end() :], f"</{found[1]}>"
+    held, closing = held[found.end() :], f"{found[1][0]}/{found[1][1:]}"
     while closing not in held:
         text = yield ""
         if text is None:

@@ -359,6 +359,15 @@ HEL, LO, END, DONE = choice({"content": "Hel"}), choice({"content": "lo"}), choi
             id="not streamed at all",
         ),
         pytest.param(
+            [
+                event(choice({"role": "assistant", "content": None, "refusal": ""})),
+                event(choice({"refusal": "Hel"})),
+                event(choice({"content": "", "refusal": "lo"})),
+                event(END),
+            ],
+            id="a refusal in OpenAI's field for one",
+        ),
+        pytest.param(
             [event(said(choices=[{"message": {"content": "Hello"}, "finish_reason": "stop"}]))],
             id="the whole message as one event",
         ),

@@ -197,6 +197,16 @@ async def test_calls_of_other_servers_are_understood(
     assert [(call.id, call.arguments) for call in calls(await ask(roster))] == expected
 
 
+async def test_a_call_that_stands_where_a_list_of_them_should_is_one(
+    server: FakeOpenAI, roster: Roster
+) -> None:
+    """As text-generation-inference wrote it."""
+    first = {"index": 0, "id": "a", "function": {"name": "search", "arguments": '{"words": '}}
+    packets = [delta(tool_calls=first), delta(tool_calls={"index": 0, "function": {"arguments": '"x"}'}})]
+    server.answers = [Script(packets=[*packets, DONE])]
+    assert calls(await ask(roster)) == [Call("a", "search", '{"words": "x"}')]
+
+
 def event(call: dict[str, Any]) -> str:
     choice = {"index": 0, "delta": {"role": "assistant", "tool_calls": [call]}, "finish_reason": None}
     frame = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "small"}

@@ -48,9 +48,12 @@ def read(stream: bytes) -> list[dict[str, Any] | str]:
 
 
 def gist(events: Sequence[Any]) -> list[Any]:
-    """What a reader makes of events: neighbouring texts are one text, whatever pieces they came in."""
+    """What a reader makes of events: neighbouring texts, refusals too, are one, however they were cut."""
     gist: list[Any] = []
     for each in events:
+        match each:
+            case {"choices": [{"delta": {"refusal": str(refusal)}}]}:
+                each = event({"content": refusal})
         match each:
             case {"choices": [{"delta": {**delta}, "finish_reason": None}]} if not each.get("usage") and (
                 delta.keys() <= {"role", "content"} and isinstance(delta.get("content"), str)

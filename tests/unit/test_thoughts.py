@@ -17,14 +17,14 @@ def cut(text: str, places: set[int]) -> list[str]:
     return [text[a:b] for a, b in zip([0, *ends], [*ends, len(text)], strict=True)]
 
 
-@pytest.mark.parametrize("tag", ["think", "thinking", "thought", "reasoning"])
+@pytest.mark.parametrize("tag", ["<think>", "<thinking>", "<thought>", "<reasoning>", "[THINK]"])
 @pytest.mark.parametrize("inside", ["", "hm, </ think> or <think>?", "a\nb" * 100])
 @given(places=st.sets(st.integers(1, 400)))
 def test_what_stands_between_tags_at_the_beginning_is_not_shown(
     tag: str, inside: str, places: set[int]
 ) -> None:
     answer = "Blue. <think>is a tag</think>"
-    assert shown(*cut(f"\n<{tag}>{inside}</{tag}>\n\n{answer}", places)) == answer
+    assert shown(*cut(f"\n{tag}{inside}{tag[0]}/{tag[1:]}\n\n{answer}", places)) == answer
 
 
 @given(st.text(st.sampled_from(" \n<>/think!"), max_size=30), st.sets(st.integers(1, 30)))
