@@ -22,6 +22,9 @@ from storage.tables import messages, parts, sessions, summaries
 MOST_LINKS: Final = 3
 """Sessions that are read back from one to the next."""
 
+ALL: Final = 0
+"""Every position is newer."""
+
 _AT: Final = sa.bindparam("at", type_=messages.c.edited_at.type)
 _OLD: Final = sa.select(sessions).where(key_is(sessions))
 _unfinished = (
@@ -116,12 +119,21 @@ def _begin(c: sa.Connection, key: SessionKey, post: int, old: SessionKey, by: Au
             "session": session.id,
             "began": post,
             "old": str(old),
-            "old_after": before.fresh_from,
+            "old_after": _beginning(before, upto, itself=key == old),
             "old_upto": upto,
             "now": datetime.now(UTC),
         },
     )
     return True
+
+
+def _beginning(old: Any, upto: int, *, itself: bool) -> int:
+    """The position after which `old` is gone on with: its present context, unless nothing was said in it.
+
+    A direct message that goes on with itself may mean anything that was said there, also before it went on
+    the last time.
+    """
+    return ALL if itself or upto <= old.fresh_from else int(old.fresh_from)
 
 
 def _newest(c: sa.Connection, session: Any) -> int | None:

@@ -90,11 +90,16 @@ def _void_summaries(c: sa.Connection, session: Any, erasure: Erasure) -> None:
 
 
 def _raise_floor(c: sa.Connection, session: Any, upto: int) -> None:
-    """Let the session begin after `upto`: nothing older is shown to a model, or taken in."""
+    """Let the session begin after `upto`: nothing older is shown to a model, or taken in.
+
+    Nor what it goes on from, if its present context began until then.
+    """
+    anew = {"continues": ""} if session.fresh_from <= upto else {}
     c.execute(
         sa.update(sessions)
         .where(sessions.c.id == session.id)
         .values(
+            **anew,
             forgotten_upto=max(session.forgotten_upto, upto),
             fresh_from=max(session.fresh_from, upto),
             complete_from=session.complete_from or 0,

@@ -208,7 +208,7 @@ def _forget_thread(c: sa.Connection, key: SessionKey, upto: int | None, by: str 
     started_by = c.execute(_STARTED_BY, key_values(key)).one().started_by
     if by is not None and by != started_by:
         return Verdict.NOT_THEIRS
-    newest = _newest(c, session.id) if upto is None else upto
+    newest = max(_newest(c, session.id), session.fresh_from) if upto is None else upto
     if newest <= session.forgotten_upto:
         return Verdict.NOTHING_THERE
     quell(c, session.id, Erasure(0, EVERYBODY, newest))

@@ -30,7 +30,7 @@ from bot.domain import (
 )
 from bot.errors import ArchiveUnavailable, ModelUnavailable, PlatformUnavailable
 from bot.finding import Place, Question
-from bot.forgetting import Forgetting, Retention
+from bot.forgetting import Forgetting, Retention, Verdict
 from bot.ports import HotContext
 from bot.prompt import BACKGROUND_HEAD
 from bot.sharing import Quote, Sharing
@@ -408,6 +408,32 @@ async def test_new_begins_without_it(world: World) -> None:
     assert await world.knows(new) == []
 
 
+@pytest.mark.parametrize("since", [[], ["pear"]])
+async def test_what_was_said_before_new_is_known_only_if_nothing_was_said_since(
+    world: World, since: list[str]
+) -> None:
+    await world.say("plum", key("ops"))
+    await world.process.records.change(key("ops"), Change(fresh=True))
+    for each in since:
+        await world.say(each, key("ops"))
+    await world.go_on(key("ops"), key())
+    assert await world.knows(await world.new()) == [f"Ann: {each}" for each in since or ["plum"]]
+
+
+@pytest.mark.parametrize("said", [[], ["pear"]])
+async def test_a_thread_that_was_forgotten_does_not_know_what_it_went_on_from(
+    world: World, said: list[str]
+) -> None:
+    await world.say("plum", key("ops"))
+    await world.go_on(key("ops"), key())
+    new = await world.new()
+    for each in said:
+        await world.say(each, new)
+    assert await world.process.forgetting.forget_thread(new) is Verdict.BEGUN
+    await world.process.forgetting.work()
+    assert await world.knows(new) == []
+
+
 async def test_a_thread_that_goes_on_from_one_that_went_on_knows_both(world: World) -> None:
     await world.say("first", key("ops"))
     await world.go_on(key("ops"), key(), gesture="1")
@@ -426,6 +452,13 @@ async def test_in_a_direct_message_it_goes_on_right_there(world: World) -> None:
     assert await world.knows(DM) == ["Ann: the secret is plum"]
     assert "about tea" not in str(world.model.prompts[-1])
     assert posts(world, key("secret")) == []
+
+
+async def test_a_direct_message_that_goes_on_with_itself_knows_what_it_knew_before(world: World) -> None:
+    await world.say("about tea", DM)
+    for gesture in ("1", "2"):
+        await world.go_on(DM, DM, gesture=gesture)
+        assert "Ann: about tea" in await world.knows(DM)
 
 
 async def test_private_things_go_on_where_they_are_or_in_a_direct_message(world: World) -> None:
