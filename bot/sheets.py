@@ -3,9 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Annotated, Final, NamedTuple
+
+from pydantic import Field
 
 from bot.domain import Author, Message, Part, SessionKey, Usage
+
+KEY: Final = r"^([^:]+(:[^:]+){3})?$"
+"""A session's key as it is written, or nothing."""
 
 
 class Scope(NamedTuple):
@@ -36,7 +41,7 @@ class Sheet:
     complete_from: int | None = None
     forgotten_upto: int = -1
     last_reply: int = 0
-    continues: str = ""
+    continues: Annotated[str, Field(pattern=KEY)] = ""
     """Key of the session that it goes on from, and between which positions."""
     continues_after: int = 0
     continues_upto: int = 0

@@ -30,7 +30,7 @@ from bot.domain import (
 )
 from bot.errors import ArchiveUnavailable, ThreadflyError
 from bot.finding import Place
-from bot.lines import pieces_of
+from bot.lines import Unreadable, head, line_of, pieces_of
 from bot.printed import PRINTERS
 from bot.sheets import Counted, Entry, Piece, Scope, Sheet
 from storage.archive.carrying import PAGE, Carrying
@@ -345,6 +345,13 @@ async def test_of_a_file_that_is_cut_off_the_beginning_is_taken_in(
     with pytest.raises(ThreadflyError, match="before it was taken in; mend the file"):
         await imported(second, cut)
     assert await imported(second, text) == Counted(1, 5)
+
+
+@pytest.mark.parametrize("wrong", ["nonsense", "web:w:ops", "web:w::1", "web:w:ops:1:2"])
+def test_a_session_that_goes_on_from_what_is_no_session_is_told(wrong: str) -> None:
+    lines = [head(), line_of(replace(sheet(), continues=wrong))]
+    with pytest.raises(Unreadable, match="line 2 has a session whose continues is missing or wrong"):
+        list(pieces_of(lines))
 
 
 @pytest.mark.parametrize("wrong", [("", ""), ("a:b:c:d", "a:b"), ("a:b:c", ""), ("", "a:b:c"), ("a:::", "")])
