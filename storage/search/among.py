@@ -3,7 +3,7 @@
 A list of five hundred parameters costs more to build, and on PostgreSQL to plan, than to look up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -53,6 +53,24 @@ def among_found(
     if dialect != "postgresql":
         return column.in_(values)
     return column == sa.any_(sa.func.array(values.scalar_subquery(), type_=ARRAY(column.type)))
+
+
+def among_rows(dialect: str, columns: Sequence[sa.ColumnElement[str]], name: str) -> sa.ColumnElement[bool]:
+    """Whether `columns` together are one of the rows of texts that are given as `name`: JSON, see `rows`."""
+    given = sa.bindparam(name, type_=sa.Text)
+    if dialect == "postgresql":
+        row = sa.func.json_array_elements(sa.cast(given, sa.JSON)).column_valued("row")
+        texts = [row.op("->>")(sa.literal_column(str(n))) for n in range(len(columns))]
+        return sa.func.coalesce(sa.tuple_(*columns).in_(sa.select(*texts)), sa.false())  # as above
+    value = sa.func.json_each(given).table_valued("value").c.value
+    return sa.tuple_(*columns).in_(
+        sa.select(*(sa.func.json_extract(value, f"$[{n}]") for n in range(len(columns))))
+    )
+
+
+def rows(values: Iterable[Sequence[str]]) -> str:
+    """Rows of texts as `among_rows` takes them."""
+    return orjson.dumps([list(value) for value in values]).decode()
 
 
 def among_named(dialect: str, column: sa.ColumnElement[Any], name: str) -> sa.ColumnElement[bool]:

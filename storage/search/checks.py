@@ -40,14 +40,14 @@ class Checks:
         asked = [*ways, *(clause.exact for clause in wanted.clauses), self.together, *self.without]
         self.patterns = list(dict.fromkeys(pattern for pattern in asked if pattern))
         self._ways = [
-            (n, [self._at(way.pattern) for way in clause.ways])
+            (n, [self.at(way.pattern) for way in clause.ways])
             for n, clause in enumerate(self.clauses)
             if any(way.pattern for way in clause.ways)
         ]
         """Of the clauses that terms alone do not tell of."""
-        self._exact = [self._at(clause.exact) for clause in self.clauses]
+        self._exact = [self.at(clause.exact) for clause in self.clauses]
 
-    def _at(self, pattern: str) -> int:
+    def at(self, pattern: str) -> int:
         """Which of the patterns it is; -1 for none."""
         return self.patterns.index(pattern) if pattern else -1
 
@@ -59,7 +59,12 @@ class Checks:
     @staticmethod
     def columns(stream: sa.Column[str], patterns: int) -> list[sa.ColumnElement[int]]:
         """To be selected last of all columns, for `candidate`, with so many patterns."""
-        return [told(holds(stream, _text(f"held_{n}")), f"holds_{n}") for n in range(patterns)]
+        return [told(holds(stream, Checks.asked(n)), f"holds_{n}") for n in range(patterns)]
+
+    @staticmethod
+    def asked(pattern: int) -> sa.BindParameter[str]:
+        """That one of the patterns, as `values` names it."""
+        return sa.bindparam(f"held_{pattern}", type_=sa.Text)
 
     def candidate(self, row: Any, fits: Callable[[int, int], bool]) -> Candidate | None:
         """The message of `row`, in which every clause has a way by its terms, if one fits by its pattern too.
@@ -70,20 +75,16 @@ class Checks:
         for n, ways in self._ways:
             if not any(flags[at] if at >= 0 else fits(n, way) for way, at in enumerate(ways)):
                 return None
-        if self.without and any(flags[self._at(pattern)] for pattern in self.without):
+        if self.without and any(flags[self.at(pattern)] for pattern in self.without):
             return None
         exact = tuple(bool(flags[at]) for at in self._exact)
-        in_order = bool(self.together and flags[self._at(self.together)])
+        in_order = bool(self.together and flags[self.at(self.together)])
         return Candidate(row.session_id, row.position, row.sent_us, exact, in_order)
 
 
 def told(condition: sa.ColumnElement[bool], name: str) -> sa.ColumnElement[int]:
     """A column that is true or not, as the database gives it: SQLite's need not be converted row by row."""
     return sa.type_coerce(condition, sa.Integer).label(name)
-
-
-def _text(name: str) -> sa.BindParameter[str]:
-    return sa.bindparam(name, type_=sa.Text)
 
 
 def in_time(column: sa.Column[int], *, after: bool, before: bool) -> list[sa.ColumnElement[bool]]:

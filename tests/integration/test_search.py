@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from bot.finding import Place
 from bot.query import Query, Unclear, parse
+from storage import prepared
 from storage.database import Database
 from storage.search.find import find
 from storage.search.index import Entry, index, unindex
 from storage.search.sealing import Sealer
-from storage.search.wanted import Found, Wanted, wanted_of
+from storage.search.wanted import MOST_MESSAGES, Found, Wanted, wanted_of
 from storage.search_tables import (
     search_buckets,
     search_docs,
@@ -169,18 +170,57 @@ async def test_the_best_message_of_each_session_is_shown_and_the_others_counted(
     assert (hit.session_id, hit.others) == (27, 1)
 
 
-async def test_a_common_word_gives_the_newest_and_says_that_there_are_more(archive: Database) -> None:
+@pytest.mark.parametrize("sealed", ["none", "all"])
+async def test_a_common_word_gives_the_newest_and_says_that_there_are_more(
+    archive: Database, sealed: str
+) -> None:
     many = [
         Entry(n, n, PLACES["open"], "ann", "the same thing", DAY_0 + timedelta(seconds=n))
         for n in range(1, 3001)
     ]
     await archive.write(lambda c: index(c, many))
-    await Sealer(archive).seal(1)
+    if sealed == "all":
+        await Sealer(archive).seal(1)
     found = await search(archive, "same")
     assert not found.whole
     assert [hit.position for hit in found.hits[:3]] == [3000, 2999, 2998]
     older = await search(archive, wanted("same", before=DAY_0 + timedelta(seconds=1001)))
     assert [hit.position for hit in older.hits[:2]] == [1000, 999]
+
+
+@pytest.mark.parametrize(
+    ("text", "fitting"),
+    [
+        ("same", 2000),
+        ("", 2000),
+        ('"the same"', 1000),
+        ('same -"the same"', 1000),
+        ("foo_bar", 1000),
+        ("nothing", 0),
+    ],
+)
+async def test_of_what_waits_to_be_sealed_only_what_may_be_needed_is_read(
+    archive: Database, monkeypatch: pytest.MonkeyPatch, text: str, fitting: int
+) -> None:
+    """An import leaves any number of messages there, and most of them may be others' or in another order."""
+    said = ["the same foo_bar", "same the foo x bar"]
+    places = [PLACES["open"], PLACES["private"], PLACES["elsewhere"]]
+    many = [
+        Entry(1, n, places[n % 3], "ann", said[n % 2], DAY_0 + timedelta(seconds=n)) for n in range(1, 6001)
+    ]
+    await archive.write(lambda c: index(c, many))
+    brought: list[int] = []
+
+    def counted(cursor: Any) -> Any:
+        rows = cursor.fetchall()
+        brought.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(prepared, "_fetched", counted)
+    found = await search(archive, wanted(text, places=frozenset({PLACES["open"]})))
+    assert max(brought) == min(fitting, MOST_MESSAGES + 1)
+    assert found.whole is (fitting <= MOST_MESSAGES)
+    assert sum(1 + hit.others for hit in found.hits) == min(fitting, MOST_MESSAGES)
 
 
 @pytest.mark.parametrize(
