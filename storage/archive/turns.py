@@ -1,6 +1,7 @@
 """Turns in SQL: renewed, closed, handed on, taken over. Every write checks the epoch."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ from bot.domain import Answer, Author, Closed, Message, Outcome, Part, Receipt, 
 from bot.errors import LeaseLost, StoreError
 from storage.archive.claims import Claimant, ask_to_stop, claim, claim_waiting
 from storage.archive.erasing import bury
+from storage.archive.lending import keep
 from storage.archive.searchable import found_by, let_find, let_find_no_more
 from storage.archive.sessions import buried_among, message_at
 from storage.archive.standing import Standing
@@ -20,6 +22,7 @@ from storage.archive.statements import (
     OnConflict,
     insert_message,
     key_values,
+    message_of,
 )
 from storage.database import Database
 from storage.prepared import prepared
@@ -165,9 +168,6 @@ _TAKE_AWAY: Final = sa.delete(turns).where(turns.c.id == sa.bindparam("turn"))
 _DROP_PARTS: Final = sa.delete(parts).where(
     parts.c.turn_id == sa.bindparam("turn"), parts.c.number > sa.bindparam("last")
 )
-_REPLY_AT: Final = sa.select(
-    messages.c.id, messages.c.position, messages.c.text, messages.c.author_name
-).where(messages.c.session_id == sa.bindparam("session"), messages.c.position == sa.bindparam("place"))
 _TURN_ASKED: Final = sa.select(turns).where(
     turns.c.session_id == sa.bindparam("session"), turns.c.asked_position == sa.bindparam("asked")
 )
@@ -333,15 +333,20 @@ def _archive_reply(
     *,
     forgotten: bool,
 ) -> bool:
-    """Whether it is new. One that is there (a second try, in place) is rewritten, unless it is to go."""
+    """Whether it is new. One that is there (a second try, in place) is rewritten, unless it is to go.
+
+    If it was read on the platform before, it stays under the name that it was read under, and is kept.
+    """
     if insert_message(c, session, turn.key, reply, found):
         return True
-    there = c.execute(_REPLY_AT, {"session": session.id, "place": reply.position}).first()
+    there = message_at(c, session.id, reply.position)
     if there is not None and not forgotten:
+        keep(c, session.id, reply.position)
         changed = sa.update(messages).where(messages.c.id == there.id)
         c.execute(changed.values(text=reply.text, note=reply.note, edited_at=now))
         let_find_no_more(c, session.id, there)
-        let_find(c, session, turn.key, found)
+        by = message_of(there).author
+        let_find(c, session, turn.key, found if by == reply.author else found_by(replace(reply, author=by)))
         c.execute(VOID_SUMMARIES, {"session": session.id, "place": reply.position, "upto": reply.position})
     c.execute(sa.update(sessions).where(sessions.c.id == session.id).values(messages=sessions.c.messages - 1))
     return False

@@ -10,13 +10,29 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from bot.domain import Addressed, Author, Deleted, Edited, History, Message, Said, SessionKey, Turn
+from bot.domain import (
+    OURSELVES,
+    Addressed,
+    Answer,
+    Author,
+    Deleted,
+    Edited,
+    History,
+    Message,
+    Part,
+    Said,
+    SessionKey,
+    Speaker,
+    Turn,
+)
 from bot.finding import Place
 from bot.sheets import Entry as Line
 from bot.sheets import Sheet
 from storage.archive.carrying import Carrying
 from storage.archive.claims import Claimant
+from storage.archive.lending import Lending
 from storage.archive.records import Records
+from storage.archive.turns import Turns
 from storage.database import Database
 from storage.search import sealing
 from storage.search.clauses import clauses_of
@@ -61,17 +77,27 @@ async def rows(database: Database, table: sa.Table) -> Sequence[Any]:
     return await database.read(lambda c: c.execute(sa.select(table)).all())
 
 
-async def records_of(database: Database) -> Records:
+async def records_of(database: Database, lent_s: float | None = 1_000) -> Records:
     """Of an archive in which everything that is only read is lent."""
-    return Records(database, Claimant("one", 60), lent_s=1_000)
+    return Records(database, Claimant("one", 60), lent_s=lent_s)
 
 
 async def lent(database: Database, read: Message) -> Records:
-    records = await records_of(database)
+    return (await begun(database, read))[0]
+
+
+async def begun(database: Database, read: Message, lent_s: float | None = 1_000) -> tuple[Records, Turn]:
+    """A turn runs, and `read` was found above it."""
+    records = await records_of(database, lent_s)
     recorded = await records.record(Said(KEY, message(100, "hello"), Addressed.MENTION))
     assert isinstance(recorded.turn, Turn)
     await records.add_history(recorded.turn, History((read,), whole=True))
-    return records
+    return records, recorded.turn
+
+
+async def closed(database: Database, turn: Turn, answer: str) -> None:
+    """The turn ends with one post at 101."""
+    await Turns(database, Claimant("one", 60)).close(turn, Answer(answer), [Part(1, 101, len(answer))], T0)
 
 
 async def test_a_message_is_taken_out_by_the_name_that_it_was_said_under(database: Database) -> None:
@@ -92,6 +118,33 @@ async def test_what_was_read_before_it_was_told_is_found_as_it_reads(database: D
     for position in (5, 100):
         await records.delete(Deleted(KEY, position))
     assert await rows(database, search_terms) == []
+
+
+async def test_a_reply_that_was_heard_before_it_was_closed_goes_by_the_name_that_it_was_heard_under(
+    database: Database,
+) -> None:
+    """Its post was read from the platform, under the app's name there, by whoever it was posted for."""
+    heard = message(101, "lion", Author("B7", "Josephine", Speaker.BOT))
+    records, turn = await begun(database, heard, lent_s=None)
+    await closed(database, turn, "tiger")
+    assert [await found(database, word) for word in ("lion", "tiger")] == [[], [101]]
+    await Sealer(database).seal(1)
+    for position in (101, 100):
+        await records.delete(Deleted(KEY, position))
+    assert await rows(database, search_terms) == []
+
+
+async def test_a_reply_that_was_only_read_before_it_was_closed_is_kept(database: Database) -> None:
+    records, turn = await begun(database, message(101, "lion", OURSELVES))
+    await closed(database, turn, "tiger")
+    lending = Lending(database)
+    while some := await lending.due(T0 + timedelta(days=10_000)):
+        assert [await lending.give_back(each, T0 + timedelta(days=10_000)) for each in some]
+    assert [row.text for row in await rows(database, messages)] == ["hello", "tiger"]
+    assert await found(database, "tiger") == [101]
+    for position in (101, 100):
+        await records.delete(Deleted(KEY, position))
+    assert await rows(database, search_tail) == []
 
 
 async def test_a_file_that_tells_a_place_twice_leaves_nothing_of_the_second(database: Database) -> None:
