@@ -17,6 +17,7 @@ PINGS = re.compile(
 )
 CALLS = re.compile(r"<!(?:channel|here|everyone|subteam)\b")
 TAIL_THAT_MAY_PING = re.compile(r"[<@][!@]?[A-Za-z0-9^]{0,9}\Z")
+LONGEST_TAIL = 11
 
 
 def position_of(ts: str) -> int:
@@ -90,8 +91,14 @@ def defused(markdown: str) -> str:
 
 
 def settled(markdown: str) -> str:
-    """The part of a growing text that no later word can turn into a ping."""
-    return TAIL_THAT_MAY_PING.sub("", markdown)
+    """The part of a growing text that no later word can turn into a ping.
+
+    What stands before a tail that is cut off may be one itself: `<@` of `<@<`.
+    """
+    end = len(markdown)
+    while tail := TAIL_THAT_MAY_PING.search(markdown[max(0, end - LONGEST_TAIL) : end]):
+        end -= len(tail[0])
+    return markdown[:end]
 
 
 def plain(markdown: str, most: int) -> str:

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from adapters.slack import content, markup, streams
@@ -95,6 +95,7 @@ def test_a_post_is_never_longer_than_it_was_counted(text: str) -> None:
     assert len(markup.defused(text)) <= content.counted(text)
 
 
+@example("<@<!channel>", 3)
 @given(traps, st.integers(0, 40))
 def test_what_was_streamed_of_a_growing_text_stays_its_beginning(text: str, cut: int) -> None:
     sent = markup.defused(streams.streamable(text[:cut]))
