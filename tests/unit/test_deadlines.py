@@ -54,6 +54,15 @@ async def test_each_block_has_its_own_time() -> None:
     assert asyncio.get_running_loop().time() - began >= 0.16
 
 
+async def test_a_limit_after_all_others_were_over_ends_its_block_too() -> None:
+    deadlines = Deadlines(0.01)
+    for _ in range(2):
+        overdue = asyncio.create_task(_overdue(deadlines))
+        done, _ = await asyncio.wait([overdue], timeout=5)
+        assert done
+        assert isinstance(overdue.exception(), TimeoutError)
+
+
 async def _overdue(deadlines: Deadlines) -> None:
     async with deadlines.limit():
         await asyncio.Event().wait()
