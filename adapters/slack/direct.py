@@ -21,11 +21,15 @@ TIMEOUT: Final = aiohttp.ClientTimeout(total=20, sock_connect=5)
 
 
 async def call(web: AsyncWebClient, method: str, arguments: Mapping[str, Any]) -> AsyncSlackResponse:
-    """One of `METHODS`, with its arguments as JSON. Raises as `AsyncWebClient.api_call` does."""
+    """One of `METHODS`, with its arguments as JSON. Raises as `AsyncWebClient.api_call` does.
+
+    What is None is left out, as slack-sdk does: a null is no argument that Slack documents.
+    """
     session = web.session
     assert session is not None, "one is shared"
     headers = {**web.headers, "Authorization": f"Bearer {web.token}", "Content-Type": JSON}
-    body, url = dumps(arguments).encode(), web.base_url + method
+    given = {name: value for name, value in arguments.items() if value is not None}
+    body, url = dumps(given).encode(), web.base_url + method
     async with session.post(url, data=body, headers=headers, proxy=web.proxy, timeout=TIMEOUT) as answer:
         said = _said(await answer.read())
     response = AsyncSlackResponse(
