@@ -232,10 +232,7 @@ def _seen_to_change(message: Json, before: Json | None) -> bool:
 
 def _seen(message: Json) -> tuple[object, ...]:
     """What a person sees of a message, without what Slack adds by itself (previews, counts)."""
-    files = [
-        file.get("id") for file in objects(message.get("files")) if file.get("mode") not in UNREADABLE_FILES
-    ]
-    return words_of(message), files, _forwarded(message)
+    return words_of(message), [file.get("id") for file in _files(message)], _forwarded(message)
 
 
 def _deleted(event: Json, channel: str, me: Me) -> Deleted | None:
@@ -252,13 +249,28 @@ def _text(message: Json, me: Me, names: Mapping[str, str]) -> str:
 
 
 def _forwarded(message: Json) -> list[str]:
-    """Texts of messages that were shared into this one."""
-    shares = (share for share in objects(message.get("attachments")) if share.get("is_share"))
-    return [share.get("text") or share.get("fallback") or "" for share in shares]
+    """Texts of messages that were shared into this one. One of files alone has none."""
+    texts = (
+        share.get("text") or ("" if share.get("files") else share.get("fallback") or "")
+        for share in _shares(message)
+    )
+    return [text for text in texts if text]
+
+
+def _shares(message: Json) -> list[Json]:
+    """The messages that were shared into this one, as Slack tells them: each with its own text and files."""
+    return [share for share in objects(message.get("attachments")) if share.get("is_share")]
+
+
+def _files(message: Json) -> list[Json]:
+    """What can be read of its files, and of those of the messages that were shared into it."""
+    files = [*objects(message.get("files"))]
+    for share in _shares(message):
+        files += objects(share.get("files"))
+    return [file for file in files if file.get("mode") not in UNREADABLE_FILES]
 
 
 def _attachments(message: Json, me: Me) -> list[Attachment]:
-    files = (file for file in objects(message.get("files")) if file.get("mode") not in UNREADABLE_FILES)
     return [
         Attachment(
             name=file.get("name") or file.get("title") or file.get("id", ""),
@@ -266,7 +278,7 @@ def _attachments(message: Json, me: Me) -> list[Attachment]:
             size=file.get("size") or 0,
             url=_address(file, me),
         )
-        for file in files
+        for file in _files(message)
     ]
 
 

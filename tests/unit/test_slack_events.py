@@ -114,6 +114,34 @@ def test_a_forwarded_message_is_quoted() -> None:
     assert said("forwarded").message.text == "what of this?\n> We ship on Friday"
 
 
+@pytest.mark.parametrize(
+    ("text", "quoted"), [("Look at this", "what of this?\n> Look at this"), ("", "what of this?")]
+)
+def test_the_files_of_a_forwarded_message_come_with_it(text: str, quoted: str) -> None:
+    """They stand in the attachment that is the other message, not in the message itself."""
+    event = payload("forwarded")["event"]
+    files = [*payload("file_share")["event"]["files"], {"id": "F09", "mode": "tombstone"}]
+    event["attachments"][0] |= {"text": text, "fallback": "[no preview available]", "files": files}
+    told = events.parse(event, ME, NAMES)
+    assert isinstance(told, Said)
+    assert told.message.text == quoted
+    assert told.message.attachments == said("file_share").message.attachments
+
+
+def test_a_forwarded_file_that_is_deleted_is_an_edit() -> None:
+    after, before = payload("forwarded")["event"], payload("forwarded")["event"]
+    before["attachments"][0]["files"] = payload("file_share")["event"]["files"]
+    changed = {
+        "type": "message",
+        "subtype": "message_changed",
+        "channel": "C01",
+        "event_ts": "1700000003.000300",
+    }
+    told = events.parse({**changed, "message": after, "previous_message": before}, ME, NAMES)
+    assert isinstance(told, Edited)
+    assert told.message.attachments == ()
+
+
 def test_an_edit_tells_the_new_text_and_when() -> None:
     event = parsed("message_changed")
     assert isinstance(event, Edited)
