@@ -41,7 +41,7 @@ class Written:
         turn = journal.turn
         self._posts = posts
         self._journal = journal
-        self._continues = turn.taken_over
+        self._taken_over = turn.taken_over
         self._by_number = {
             part.number: _Post(
                 part.number,
@@ -84,7 +84,7 @@ class Written:
         What an earlier owner showed stays until the new text fills that post, lest it seem to shrink.
         """
         post = self._by_number.get(sheet.number)
-        if post is None or not self._continues or post.position is None or post.shown is not None:
+        if post is None or not self._taken_over or post.position is None or post.shown is not None:
             return self.is_shown(sheet)
         return sheet.showing is Showing.GROWING
 

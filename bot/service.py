@@ -220,7 +220,7 @@ class Service:
     async def _caught_up(self, by: Author, key: SessionKey) -> str:
         """It asks the model, so it counts as an answer."""
         wait_s = await self._gate.wait_s(key, by)
-        return words.too_fast_to_look(wait_s) if wait_s > 0 else await self._catching_up.text(by, key)
+        return words.too_fast_unkept(wait_s) if wait_s > 0 else await self._catching_up.text(by, key)
 
     async def _take_out(self, said: Said, export: Export) -> Receipt:
         """Give the thread to who asked, alone. What asks for it is not kept."""

@@ -211,7 +211,7 @@ class TakingOut:
         if platform is None:
             return words.EXPORT_NOT_HERE
         if (wait_s := await self._wait_s(wish.at, wish.by)) > 0:
-            return words.export_too_fast(wait_s)
+            return words.too_fast_unkept(wait_s)
         link = wish.export.link
         keys = await platform.linked(link, wish.at) if link else [wish.at]
         places = await self._places(wish)

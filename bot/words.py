@@ -86,11 +86,6 @@ def exported(title: str, messages: int, number: int, *, whole: bool) -> str:
     return f"Here is {what}{part}: {_count(messages, 'message')}."
 
 
-def export_too_fast(wait_s: float) -> str:
-    """That somebody asks for more than is allowed, and when to come back."""
-    return f"That was a lot at once. Please ask me again in {_while(wait_s)}."
-
-
 def forget_you(messages: int, threads: int) -> str:
     """What `forget me` takes away, and how to confirm it."""
     if not messages:
@@ -164,8 +159,8 @@ def too_fast(wait_s: float) -> str:
     return f"That was a lot at once. I kept what you said; please ask me again in {_while(wait_s)}."
 
 
-def too_fast_to_look(wait_s: float) -> str:
-    """The same, of what is not kept."""
+def too_fast_unkept(wait_s: float) -> str:
+    """The same, of what is not kept: to catch up, to take a thread out."""
     return f"That was a lot at once. Please ask me again in {_while(wait_s)}."
 
 
