@@ -57,7 +57,7 @@ def quell(c: sa.Connection, session_id: int, erasure: Erasure) -> None:
     if session is None:
         return
     if erasure.author == EVERYBODY:
-        _raise_floor(c, session, erasure.upto)
+        _raise_floor(c, session, erasure)
     else:
         c.execute(_STALE, {"session": session.id})
     mine = _concerned(session.id, erasure)
@@ -89,12 +89,13 @@ def _void_summaries(c: sa.Connection, session: Any, erasure: Erasure) -> None:
     c.execute(sa.update(summaries).where(summaries.c.session_id == session.id, told).values(text=""))
 
 
-def _raise_floor(c: sa.Connection, session: Any, upto: int) -> None:
-    """Let the session begin after `upto`: nothing older is shown to a model, or taken in.
+def _raise_floor(c: sa.Connection, session: Any, erasure: Erasure) -> None:
+    """Let the session begin after what goes: nothing older is shown to a model, or taken in.
 
-    Nor what it goes on from, if its present context began until then.
+    Nor what it goes on from, if that is wished and its present context began until then.
     """
-    anew = {"continues": ""} if session.fresh_from <= upto else {}
+    upto = erasure.upto
+    anew = {"continues": ""} if erasure.buried and session.fresh_from <= upto else {}
     c.execute(
         sa.update(sessions)
         .where(sessions.c.id == session.id)

@@ -400,6 +400,19 @@ async def test_retention_of_the_old_one_leaves_the_new_one_without_it(
     assert await world.knows(new) == []
 
 
+async def test_retention_of_the_new_one_leaves_it_what_the_old_one_keeps(
+    database: Database, world: World
+) -> None:
+    await world.say("plum", key("ops"))
+    await world.go_on(key("ops"), key())
+    new = await world.new()
+    await world.say("pear", new)
+    kept = Forgetting(Erasures(database), NoContext(), Retention(3_600.0, {"web:w:ops": None}), breath_s=0)
+    await kept.age(datetime.now(UTC))
+    await kept.work()
+    assert await world.knows(new) == ["Ann: plum"]
+
+
 async def test_new_begins_without_it(world: World) -> None:
     await world.say("plum", key("ops"))
     await world.go_on(key("ops"), key())
