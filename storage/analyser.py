@@ -16,8 +16,10 @@ from zlib import crc32
 
 from storage.stemmer import stem
 
-LONGEST_TEXT = 200_000
-"""Characters; what comes after them is not found."""
+LONGEST_TEXT = 100_000
+"""Characters; what comes after them is not found. The longest answer fits; Slack's posts have 40,000."""
+_MOST_GROWN = 18
+"""What one character may become without its compatibility form: `ﷺ` does."""
 PAIRS = 512
 """Terms that all pairs of words share: a message of thirty words holds a thirtieth of them."""
 LONGEST_WORD = 64
@@ -112,7 +114,16 @@ class Analysis:
 def composed(text: str) -> str:
     """`text` in the form that offsets of chunks count in: looks the same, composed, not too long."""
     text = text[:LONGEST_TEXT]
-    return text if text.isascii() else unicodedata.normalize("NFC", text)
+    if text.isascii():
+        return text
+    if len(text) * _MOST_GROWN > 2 * LONGEST_TEXT and _grown(text) > 2 * LONGEST_TEXT:
+        text = text[: LONGEST_TEXT // _MOST_GROWN]  # hardly a text: it would be worked at for seconds
+    return unicodedata.normalize("NFC", text)
+
+
+def _grown(text: str) -> int:
+    """Characters that it has without compatibility forms."""
+    return len(unicodedata.normalize("NFKC", text))
 
 
 def chunks(text: str) -> Iterator[Chunk]:

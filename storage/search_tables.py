@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from storage.tables import Id, metadata
 
-FORMAT = 4
+FORMAT = 5
 """Raised when the same text gives other terms, or they are kept otherwise: then every index is made anew."""
 
 Term = sa.String().with_variant(sa.String(collation="C"), "postgresql")

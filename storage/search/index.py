@@ -190,10 +190,20 @@ def _clear(c: sa.Connection, bucket: int, slot: int, terms: Sequence[str]) -> No
         .order_by(held.term)
         .with_for_update()
     ).all()
-    for era, term, slots in rows:
-        here = (held.era == era, held.term == term, held.bucket == bucket)
-        left = held_among(slots, EVERY ^ (1 << slot))
-        if left:
-            c.execute(sa.update(search_terms).where(*here).values(slots=left))
-        else:
-            c.execute(sa.delete(search_terms).where(*here))
+    left = [(era, term, held_among(slots, EVERY ^ (1 << slot))) for era, term, slots in rows]
+    kept = [{"an_era": e, "a_term": t, "here": bucket, "held": held} for e, t, held in left if held]
+    empty = [{"an_era": e, "a_term": t, "here": bucket} for e, t, held in left if not held]
+    if kept:
+        c.execute(_LESS, kept)
+    if empty:
+        c.execute(_NONE, empty)
+
+
+_one_term = (
+    search_terms.c.era == sa.bindparam("an_era"),
+    search_terms.c.term == sa.bindparam("a_term"),
+    search_terms.c.bucket == sa.bindparam("here"),
+)
+_LESS: Final = sa.update(search_terms).where(*_one_term).values(slots=sa.bindparam("held"))
+_NONE: Final = sa.delete(search_terms).where(*_one_term)
+"""Both for many rows at once: a long text has thousands of terms, and all who write wait meanwhile."""

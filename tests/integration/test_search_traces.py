@@ -168,6 +168,26 @@ async def test_what_is_lent_is_not_taken_in_when_the_index_is_made_anew(database
     assert len(await rows(database, messages)) == 2
 
 
+async def test_taking_a_long_text_out_costs_no_statement_for_each_of_its_words(database: Database) -> None:
+    """Everybody who writes waits for it."""
+    text = " ".join(f"word{n}" for n in range(2_000))
+    await database.write(lambda c: index(c, [Entry(1, 1, HERE, "U1", text, T0), *entries(3)[1:]]))
+    await Sealer(database).seal(1)
+    run: list[str] = []
+
+    def counted(*about: Any) -> None:
+        run.append(about[2])
+
+    def taken(c: sa.Connection) -> None:
+        sa.event.listen(c, "before_cursor_execute", counted)
+        unindex(c, 1, 1, text)
+        sa.event.remove(c, "before_cursor_execute", counted)
+
+    await database.write(taken)
+    assert len(run) < 10
+    assert [await found(database, word) for word in ("word1", "word2", "word1999")] == [[], [2], []]
+
+
 async def until_shown(database: Database) -> Sealer:
     """Whoever seals has all but taken its messages off the tail."""
     sealer = Sealer(database)

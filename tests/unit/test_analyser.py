@@ -142,6 +142,19 @@ def test_the_longest_text_stays_within_bounds(piece: str) -> None:
     assert max(map(len, analysis.terms), default=0) <= 100
 
 
+@pytest.mark.parametrize(
+    "text", ["ﷺ" * LONGEST_TEXT, "ﷺ " * LONGEST_TEXT, "a\N{SQUARE APAATO}" * LONGEST_TEXT]
+)
+def test_a_text_that_grows_without_its_ligatures_is_known_by_its_beginning(text: str) -> None:
+    analysis = analyse(text)
+    assert len(analysis.stream) <= 3 * LONGEST_TEXT
+    assert len(analysis.terms) > 0
+
+
+def test_a_long_text_with_a_few_ligatures_is_known_whole() -> None:
+    assert "zebra" in analyse("字ﷺ。" * 1_000 + "字。" * 40_000 + "zebra").terms
+
+
 WORDS = st.lists(
     st.sampled_from(["a", "no", "foo_bar", "FooBar", "東京", "京", "👍", "é", "x.y", "-"]), max_size=8
 )
