@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from hiredis import Reader, pack_command
+from redis._parsers.base import BaseParser
 from redis.asyncio import ConnectionPool
-from redis.asyncio.connection import AbstractConnection, BaseParser  # type: ignore[attr-defined]
+from redis.asyncio.connection import AbstractConnection, SSLConnection
 from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import InvalidResponse
 
@@ -28,7 +29,7 @@ class Connections:
 
     def __init__(self, pool: ConnectionPool) -> None:
         """`pool` knows how to make connections, and holds none."""
-        self._make: Callable[[], AbstractConnection] = pool.make_connection
+        self._make = _maker(pool)
         self._idle: list[_Line] = []
         self._used: set[_Line] = set()
         self._closed = False
@@ -66,6 +67,21 @@ class Connections:
         for line in self._used:
             line.close()
         self.close_idle()
+
+
+def _maker(pool: ConnectionPool) -> Callable[[], AbstractConnection]:
+    """Makes connections that share what TLS takes: reading a machine's authorities holds everything up for
+    a tenth of a second, and redis-py does it for each connection.
+    """
+    first = pool.make_connection()  # type: ignore[no-untyped-call]
+
+    def make() -> AbstractConnection:
+        connection: AbstractConnection = pool.make_connection()  # type: ignore[no-untyped-call]
+        if isinstance(connection, SSLConnection) and isinstance(first, SSLConnection):
+            connection.ssl_context = first.ssl_context
+        return connection
+
+    return make
 
 
 async def _open(connection: AbstractConnection) -> "_Line":

@@ -241,9 +241,7 @@ def _node(asked: dict[str, Any]) -> Connections:
         **_OPTIONS,  # with RESP3 a server may say more than answers
         "decode_responses": False,  # windows are bytes, whatever other users of the URL want
     }
-    pool = ConnectionPool(**options)
-    pool.make_connection()  # type: ignore[no-untyped-call]  # nothing is sent yet
-    return Connections(pool)
+    return Connections(ConnectionPool(**options))  # which makes one, and sends nothing yet
 
 
 def _cluster(url: str, connections: int, timeout_s: float) -> RedisCluster:

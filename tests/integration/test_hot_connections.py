@@ -3,12 +3,19 @@
 import asyncio
 import gc
 import socket
+import ssl
 import struct
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import AuthenticationError
@@ -52,9 +59,9 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(serve: Serve) -> AsyncIterator[Server]:
+async def serving(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
     server = Server(serve)
-    listening = await asyncio.start_server(server, "127.0.0.1", 0)
+    listening = await asyncio.start_server(server, "127.0.0.1", 0, ssl=tls)
     server.port = listening.sockets[0].getsockname()[1]
     async with listening:
         yield server
@@ -236,3 +243,43 @@ async def test_a_process_that_was_busy_while_it_connected_does_not_blame_the_ser
 def test_room_for_no_connection_is_refused_at_the_start(scheme: str, most: str) -> None:
     with pytest.raises(SettingsError, match=r"hot\.url"):
         Dragonfly(f"{scheme}://127.0.0.1:1?max_connections={most}")
+
+
+def self_signed(folder: Path) -> ssl.SSLContext:
+    """For a server that vouches for itself."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, SHA256())
+    )
+    pem = folder / "server.pem"
+    pem.write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        + certificate.public_bytes(Encoding.PEM)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    return context
+
+
+async def test_connections_share_what_tls_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[ssl.SSLContext] = []
+    make = ssl.create_default_context
+    monkeypatch.setattr(ssl, "create_default_context", lambda: made.append(make()) or made[-1])
+    everybody = asyncio.Barrier(5)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        await everybody.wait()
+        writer.write(b"+PONG\r\n")
+        await reader.read()
+
+    async with serving(answer, self_signed(tmp_path)) as server:
+        dragonfly = Dragonfly(f"rediss://127.0.0.1:{server.port}?ssl_cert_reqs=none", timeout_s=10)
+        answers = await asyncio.gather(*(dragonfly.command("PING") for _ in range(5)))
+        await dragonfly.aclose()
+    assert answers == [b"PONG"] * 5
+    assert len(made) == 1
