@@ -37,6 +37,7 @@ def configure_logs(level: str, shape: Format, redactor: Redactor, stream: TextIO
     target = stream or sys.stderr
     handler = logging.StreamHandler(target)
     handler.setFormatter(JsonLines(redactor) if shape == "json" else TextLines(redactor, target.isatty()))
+    logging.captureWarnings(capture=True)  # pydantic's quote what a model said
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

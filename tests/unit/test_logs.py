@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ def logging_as_it_was() -> Iterator[None]:
     loggers = [logging.getLogger(), *(logging.getLogger(name) for name in OURS)]
     before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
     yield
+    logging.captureWarnings(False)
     for logger, level, handlers in before:
         logger.setLevel(level)
         logger.handlers[:] = handlers
@@ -150,3 +152,12 @@ def test_the_password_of_an_address_is_hidden(url: str, shown: str) -> None:
 
 def test_what_is_too_short_to_be_a_secret_hides_no_words() -> None:
     assert Redactor(["", "a", "ab"])("a cab") == "a cab"
+
+
+def test_a_warning_of_a_library_quotes_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    stream = log_to("json")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("input_value='what a model said'", UserWarning, stacklevel=1)
+    assert only_line(stream)["logger"] == "py.warnings"
+    assert "said" not in stream.getvalue() + capsys.readouterr().err
