@@ -47,7 +47,7 @@ class Database(Protocol):
     async def write(self, work: Work[T], *, gives_way: bool = False) -> T:
         """Run `work` in a transaction; returns once that is durably committed.
 
-        `gives_way`: where one writes at a time, others go first for a moment.
+        `gives_way`: where writers share commits, it may wait a moment for company.
         """
 
     async def read(self, work: Work[T]) -> T:

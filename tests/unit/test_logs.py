@@ -22,7 +22,7 @@ def logging_as_it_was() -> Iterator[None]:
     loggers = [logging.getLogger(), *(logging.getLogger(name) for name in OURS)]
     before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
     yield
-    logging.captureWarnings(False)
+    logging.captureWarnings(capture=False)
     for logger, level, handlers in before:
         logger.setLevel(level)
         logger.handlers[:] = handlers
