@@ -21,6 +21,7 @@ from storage.search.index import author_term, name_term, time_of
 from storage.search.snippet import snippet
 from storage.search.wanted import Hit as Best
 from storage.search.wanted import Wanted, wanted_of
+from storage.search.wishes import any_waits
 from storage.tables import messages, sessions
 
 SKEW = timedelta(minutes=1)
@@ -32,6 +33,12 @@ _SESSION: Final = prepared(sa.select(sessions).where(key_is(sessions)))
 _ID: Final = prepared(sa.select(sessions.c.id).where(key_is(sessions)))
 _SESSION_BY_ID: Final = prepared(sa.select(sessions).where(sessions.c.id == sa.bindparam("session")))
 _OF_SESSION: Final = sa.select(messages).where(messages.c.session_id == sa.bindparam("session"), shown())
+_HOW_MANY: Final = prepared(
+    sa.select(sa.func.count().label("many"))
+    .select_from(messages)
+    .where(messages.c.session_id == sa.bindparam("session"), shown())
+)
+"""What a session's row counts holds what is to be forgotten, until it is erased."""
 _FIRST: Final = prepared(_OF_SESSION.order_by(messages.c.position).limit(1))
 _UP_TO: Final = prepared(
     _OF_SESSION.where(messages.c.position <= sa.bindparam("place"))
@@ -180,7 +187,8 @@ def _talk(c: sa.Connection, home: Any) -> Talk:
     title = snippet(_said(message_of(first)), frozenset(), TITLE) if first is not None else None
     shown = f"{title.text}{'…' if title.cut_after else ''}" if title else ""
     key, position = key_of(home), first.position if first is not None else None
-    return Talk(key, place_of(home, key), shown, home.active_at, home.messages, position)
+    many = _HOW_MANY.one(c, {"session": home.id}).many if any_waits(c) else home.messages
+    return Talk(key, place_of(home, key), shown, home.active_at, many, position)
 
 
 def _line(row: Any, terms: frozenset[str] = frozenset(), length: int = 240) -> Line:

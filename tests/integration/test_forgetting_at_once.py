@@ -29,6 +29,7 @@ from bot.domain import (
     Usage,
 )
 from bot.errors import ArchiveUnavailable, LeaseLost
+from bot.finding import Side
 from bot.forgetting import Erasure, Forgetting, Retention
 from bot.recall_words import unknown_person
 from bot.searching import Source
@@ -39,11 +40,13 @@ from storage.archive.records import _record
 from storage.archive.searchable import found_by
 from storage.archive.sources import Sources
 from storage.database import Database
+from storage.search.finder import SqlFinder
 from storage.tables import erasures, messages
 from tests.databases import fresh_database
 from tests.integration.test_forgetting import (
     ANN,
     ELSEWHERE,
+    HERE,
     JOE,
     KEY,
     OTHER,
@@ -132,6 +135,17 @@ async def test_recall_counts_it_no_more_and_knows_nobody_by_it(world: World, wis
     name = ANN.name.split()[0]
     by_name = await world.process.service.order(Order(ELSEWHERE, JOE, f"recall from:@{name}"))
     assert by_name.startswith(unknown_person(name))
+
+
+async def test_a_conversation_that_is_found_counts_without_it(world: World) -> None:
+    await world.say(said(1, f"the {SECRET}"), said(9_000_000, "albatross", JOE))
+    finder = SqlFinder(world.database)
+    before = await finder.excerpt(KEY, Side(9_000_000), HERE, 1)
+    await wishes(world)
+    after = await finder.excerpt(KEY, Side(9_000_000), HERE, 1)
+    assert before is not None
+    assert after is not None
+    assert (before.talk.messages, after.talk.messages) == (4, 2)
 
 
 @pytest.mark.parametrize("wish", WISHES)
