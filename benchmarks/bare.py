@@ -80,7 +80,7 @@ async def durable(api_url: str) -> None:
             await redis.command("PING")
 
         async def answer(text: str) -> None:
-            await database.write(lambda c: insert.run(c, {"said": text}), gives_way=True)
+            await database.write(lambda c: insert.run(c, {"said": text}))
             await redis.command("PING")
 
         await _slack(api_url, ask, answer)
@@ -107,10 +107,12 @@ async def _slack(api_url: str, before: Step, after: Step) -> None:
 
         app.event("app_mention")(answer)
         app.event("message")(nothing)
-        await AsyncSocketModeHandler(app, APP_TOKEN).connect_async()
         ended = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+        sockets = AsyncSocketModeHandler(app, APP_TOKEN)
+        await sockets.connect_async()
         await ended.wait()
+        await sockets.close_async()
 
 
 async def discord(api_url: str) -> None:

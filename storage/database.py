@@ -7,12 +7,13 @@ A piece of work is a function of a connection and nothing else: it may be run ag
 import asyncio
 import contextlib
 import logging
+import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -21,7 +22,6 @@ from sqlalchemy.util import greenlet_spawn
 
 from bot.errors import ArchiveCorrupt, ArchiveUnavailable, StoreError
 from storage.address import Address, address_of
-from storage.groups import Groups, Job
 from storage.prepared import run_raw
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,8 @@ Work = Callable[[sa.Connection], T]
 
 POSTGRES_WAIT_S = 30.0
 """How long a connection, or a statement on it, may take: a server that went silent is found out."""
+GROUP_LIMIT = 256
+"""Most pieces of work that share one commit; bounds how long the first of them waits."""
 BUSY_TIMEOUT_MS = 10_000
 """How long SQLite waits for another process's write."""
 READERS = 2
@@ -44,11 +46,8 @@ _SERIALIZATION, _DEADLOCK, _UNIQUE = "40001", "40P01", "23505"
 class Database(Protocol):
     """Somewhere to run work. Raises `ArchiveUnavailable` or `ArchiveCorrupt` when it can't."""
 
-    async def write(self, work: Work[T], *, gives_way: bool = False) -> T:
-        """Run `work` in a transaction; returns once that is durably committed.
-
-        `gives_way`: where writers share commits, it may wait a moment for company.
-        """
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` in a transaction; returns once that is durably committed."""
 
     async def read(self, work: Work[T]) -> T:
         """Run `work`, which only reads."""
@@ -114,6 +113,12 @@ def _refused(error: exc.IntegrityError) -> StoreError:
     return ArchiveUnavailable(f"The archive refused what would break a rule of its own: {rule}")
 
 
+class _Job(NamedTuple):
+    work: Work[Any]
+    loop: asyncio.AbstractEventLoop
+    done: asyncio.Future[Any]
+
+
 class SqliteDatabase:
     """One SQLite file: one thread writes and groups what waits into one durable commit.
 
@@ -123,14 +128,14 @@ class SqliteDatabase:
 
     def __init__(self, path: Path) -> None:
         self._engine = sqlite_engine(path)
-        self._groups = Groups()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="archive-read")
         self._writer = threading.Thread(target=self._write_groups, name="archive-write", daemon=True)
         self._closed = False
         self._writing = threading.Lock()
         self._writer.start()
 
-    async def write(self, work: Work[T], *, gives_way: bool = False) -> T:
+    async def write(self, work: Work[T]) -> T:
         """Run `work` with whoever else is waiting; returns once the group is on disk.
 
         Work whose caller was cancelled before its group began is not done: nobody would hear of it.
@@ -139,7 +144,7 @@ class SqliteDatabase:
             raise ArchiveUnavailable("The archive is closed.")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
-        self._groups.put(Job(work, loop, done, gives_way))
+        self._jobs.put(_Job(work, loop, done))
         with our_errors():
             return await done
 
@@ -184,7 +189,7 @@ class SqliteDatabase:
         if self._closed:
             return
         self._closed = True
-        self._groups.end()
+        self._jobs.put(None)
         await asyncio.to_thread(self._writer.join)
         await asyncio.to_thread(self._readers.shutdown)
         self._engine.dispose()
@@ -195,7 +200,7 @@ class SqliteDatabase:
 
     def _write_groups(self) -> None:
         connection: sa.Connection | None = None
-        while group := self._groups.next():
+        while group := self._next_group():
             if not (group := [job for job in group if not job.done.cancelled()]):
                 continue
             try:
@@ -210,6 +215,19 @@ class SqliteDatabase:
             _tell(group, outcomes)
         _discard(connection)
 
+    def _next_group(self) -> list[_Job]:
+        """What waits now, in the order it came; empty when the end was reached."""
+        job = self._jobs.get()
+        group = []
+        while job is not None:
+            group.append(job)
+            if len(group) == GROUP_LIMIT or self._jobs.empty():
+                return group
+            job = self._jobs.get()
+        if group:
+            self._jobs.put(None)
+        return group
+
 
 def _discard(connection: sa.Connection | None) -> None:
     if connection is not None:
@@ -218,7 +236,7 @@ def _discard(connection: sa.Connection | None) -> None:
             connection.close()
 
 
-def _commit_together(c: sa.Connection, group: list[Job]) -> list[Any]:
+def _commit_together(c: sa.Connection, group: list[_Job]) -> list[Any]:
     """The result of each job, or its exception. One bad job costs the others one more try."""
     try:
         with c.begin():
@@ -236,11 +254,10 @@ def _is_lost(error: Exception) -> bool:
     return isinstance(error, exc.DBAPIError) and not isinstance(error, exc.IntegrityError)
 
 
-def _tell(group: list[Job], outcomes: list[Any]) -> None:
-    """Wake everybody who waits, with one call into each event loop; who gives way comes last."""
+def _tell(group: list[_Job], outcomes: list[Any]) -> None:
+    """Wake everybody who waits, with one call into each event loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any]]] = {}
-    told = sorted(zip(group, outcomes, strict=True), key=lambda pair: pair[0].gives_way)
-    for job, outcome in told:
+    for job, outcome in zip(group, outcomes, strict=True):
         by_loop.setdefault(job.loop, []).append((job.done, outcome))
     for loop, pairs in by_loop.items():
         with contextlib.suppress(RuntimeError):  # the loop is gone, and so is everybody in it
@@ -308,7 +325,7 @@ class PostgresDatabase:
         self._alone = self._engine.sync_engine.execution_options(isolation_level="AUTOCOMMIT")
         self._reading = self._engine.sync_engine if address.pooled else self._alone
 
-    async def write(self, work: Work[T], *, gives_way: bool = False) -> T:  # noqa: ARG002 - nobody waits
+    async def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction, again when another's got in its way."""
         return await self._run(self._engine.sync_engine, work)
 

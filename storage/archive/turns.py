@@ -233,10 +233,7 @@ class Turns:
         text, are not archived; where none is left, the turn is closed without a reply.
         """
         said = Standing.of(answer, posted, at)
-        # The reply is out: this may wait a moment for company.
-        return await self._database.write(
-            lambda c: _close(c, turn, answer, said, self._claimant), gives_way=True
-        )
+        return await self._database.write(lambda c: _close(c, turn, answer, said, self._claimant))
 
     async def again(self, key: SessionKey, asked: int) -> Recorded:
         """Claim a turn that failed for another try, or queue it behind the one that runs.

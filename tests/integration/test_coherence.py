@@ -128,13 +128,13 @@ class Witness:
         self.newest: dict[int, int] = {}
         self.complaints: list[str] = []
 
-    async def write(self, work: Work[T], *, gives_way: bool = False) -> T:
+    async def write(self, work: Work[T]) -> T:
         def witnessed(c: sa.Connection) -> T:
             result = work(c)
             self._look(c)
             return result
 
-        return await self._database.write(witnessed, gives_way=gives_way)
+        return await self._database.write(witnessed)
 
     async def read(self, work: Work[T]) -> T:
         return await self._database.read(work)

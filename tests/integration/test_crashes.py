@@ -94,8 +94,8 @@ class MortalDatabase:
     def __init__(self, database: Database, life: Life) -> None:
         self._database, self._life = database, life
 
-    async def write(self, work: Work[T], *, gives_way: bool = False) -> T:
-        return await self._life.around(self._database.write(work, gives_way=gives_way))
+    async def write(self, work: Work[T]) -> T:
+        return await self._life.around(self._database.write(work))
 
     async def read(self, work: Work[T]) -> T:
         return await self._life.around(self._database.read(work))

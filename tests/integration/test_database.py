@@ -140,26 +140,3 @@ async def test_work_whose_caller_is_gone_before_it_began_is_not_done(tmp_path: P
         await first
         await database.write(lambda c: put(c, "somebody waits", 1))
         assert await database.read(kept) == ["somebody waits"]
-
-
-async def test_who_gives_way_hears_of_it_last(tmp_path: Path) -> None:
-    """Who asks next goes on first: the commit is shared, and so is the event loop after it."""
-    async with opened(f"sqlite+aiosqlite:///{tmp_path}/archive.db") as database:
-        begun, go_on = asyncio.Event(), threading.Event()
-        loop, heard = asyncio.get_running_loop(), []
-
-        def slow(_: sa.Connection) -> bool:
-            loop.call_soon_threadsafe(begun.set)
-            return go_on.wait(20)
-
-        async def put_and_tell(channel: str, gives_way: bool) -> None:
-            await database.write(lambda c: put(c, channel, 1), gives_way=gives_way)
-            heard.append(channel)
-
-        first = asyncio.create_task(database.write(slow))
-        await begun.wait()
-        waiting = [asyncio.create_task(put_and_tell(*each)) for each in (("close", True), ("ask", False))]
-        await asyncio.sleep(0)
-        go_on.set()
-        await asyncio.gather(first, *waiting)
-        assert heard == ["ask", "close"]
