@@ -12,6 +12,7 @@ from bot.sheets import Absence, Answered, Counted, Entry, Piece, Scope, Sheet
 from storage.archive.many import insert_messages, insert_turns
 from storage.archive.searchable import found_by
 from storage.archive.sessions import is_buried, make_session, unmake_session
+from storage.archive.shown import shown
 from storage.archive.statements import (
     BURY,
     KEY_PARTS,
@@ -41,8 +42,19 @@ _OVER: Final = sa.case((turns.c.state.in_(["running", "queued"]), "dropped"), el
 _TELLS: Final = sa.exists().where(
     messages.c.session_id == turns.c.session_id,
     sa.or_(messages.c.position == turns.c.asked_position, messages.c.position == turns.c.reply_position),
+    shown(),
 )
 """A turn whose question and reply are both gone is of no use to anybody."""
+_NAMELESS: Final = sa.or_(
+    sessions.c.forgotten_upto > 0,
+    sa.exists().where(
+        forgotten.c.platform == sessions.c.platform,
+        forgotten.c.workspace == sessions.c.workspace,
+        forgotten.c.author_id == sessions.c.started_by,
+        forgotten.c.before >= sessions.c.created_at,
+    ),
+)
+"""A session whose title may quote what is to be forgotten."""
 _GONE: Final = OnConflict(lambda insert: insert(gone).on_conflict_do_nothing())
 _FORGOTTEN: Final = OnConflict(
     lambda insert: (asked := insert(forgotten)).on_conflict_do_update(
@@ -86,7 +98,7 @@ class Carrying:
             after = rows[-1].id
 
     async def _sessions(self, scope: Scope, after: int) -> Sequence[Any]:
-        query = sa.select(sessions).where(
+        query = sa.select(sessions, _NAMELESS.label("nameless")).where(
             *_inside(sessions, scope), sessions.c.id > after, sessions.c.messages > 0
         )
         return await self._database.read(lambda c: c.execute(query.order_by(sessions.c.id).limit(PAGE)).all())
@@ -96,8 +108,8 @@ class Carrying:
         after = NOWHERE
         query = sa.select(messages).where(
             messages.c.session_id == session.id,
-            messages.c.position > session.forgotten_upto,
             messages.c.lent_until.is_(None),
+            shown(),
         )
         query = query.order_by(messages.c.position).limit(PAGE)
         while True:
@@ -176,7 +188,7 @@ def _inside(table: sa.Table, scope: Scope) -> list[sa.ColumnElement[bool]]:
 
 def _sheet(row: Any) -> Sheet:
     named = {name: getattr(row, name) for name in Sheet.__slots__ if name != "key"}
-    return Sheet(key=key_of(row), **named)
+    return Sheet(key=key_of(row), **named | ({"title": ""} if row.nameless else {}))
 
 
 def _with_parts(c: sa.Connection, query: sa.Select[Any]) -> list[Answered]:

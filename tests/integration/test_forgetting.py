@@ -33,6 +33,8 @@ from bot.domain import (
 from bot.errors import ArchiveUnavailable
 from bot.finding import Place
 from bot.forgetting import Forgetting, Retention
+from bot.sheets import Scope
+from storage.archive.carrying import Carrying
 from storage.archive.erasing import AT_ONCE
 from storage.archive.erasures import Erasures
 from storage.database import Database
@@ -284,6 +286,16 @@ async def test_what_somebody_said_goes_with_the_answers_to_it_and_what_others_sa
     assert await world.holds(SECRET, "zebrafish") == []
     assert await world.rows(turns, turns.c.asker_id == ANN.id) == 0
     assert await world.rows(sessions, sessions.c.started_by == ANN.id) == 0
+
+
+async def test_what_is_yet_to_be_erased_is_in_no_export(world: World) -> None:
+    await world.say(said(1, f"my word is {SECRET}"), said(3, "mine is another", JOE))
+    await world.process.service.order(Order(KEY, ANN, "forget me yes"))
+    assert SECRET in str(await world.texts()), "nothing is erased yet"
+
+    pieces = [piece async for piece in Carrying(world.database).out(Scope("web", "w", "c", "1"))]
+    assert SECRET not in str(pieces)
+    assert "mine is another" in str(pieces)
 
 
 async def test_an_answer_to_several_people_goes_if_one_of_them_is_forgotten(world: World) -> None:
