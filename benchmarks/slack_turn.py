@@ -1,7 +1,8 @@
 """What a turn costs on Slack, from a mention to its reply, beside a bare Bolt app that posts one fixed reply.
 
-Both are processes of their own (`bare.py`) and talk to a fake Slack of their own through Socket Mode and
-the real slack-sdk, with one shared aiohttp session; the bot archives on SQLite, the model answers at once.
+Each talks to a fake Slack of its own, a process each, through Socket Mode and the real slack-sdk, with one
+shared aiohttp session. The bare app is a process too (`bare.py`); ours runs here, archives on SQLite, and has
+a model that answers at once.
 A mention comes as two events, and each post comes back as one, as on Slack. Measured by turns at the fake
 Slack. One at a time a third bot is measured too: the bare app when all it does besides is to keep what was
 said, as durably as ours. What is between it and ours is what ours does.

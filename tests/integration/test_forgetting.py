@@ -295,6 +295,7 @@ async def test_what_is_yet_to_be_erased_is_in_no_export(world: World) -> None:
 
     pieces = [piece async for piece in Carrying(world.database).out(Scope("web", "w", "c", "1"))]
     assert SECRET not in str(pieces)
+    assert ANN.name not in str(pieces), "as who asked either"
     assert "mine is another" in str(pieces)
 
 
