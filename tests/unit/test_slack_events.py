@@ -315,3 +315,25 @@ def test_a_field_that_is_null_is_as_good_as_none(field: str) -> None:
 def test_odd_blocks_and_attachments_break_nothing(junk: object) -> None:
     event = payload("direct_message")["event"] | {"text": "", "blocks": junk, "attachments": junk}
     assert isinstance(events.parse(event | {"files": junk}, ME, NAMES), Said)
+
+
+def test_what_was_just_said_is_known_by_its_place() -> None:
+    event = {"type": "message", "channel": "C01", "ts": "1.000000"}
+    assert events.newly_said_at(event) == ("C01", "1.000000")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"subtype": "message_changed"},
+        {"subtype": "message_deleted"},
+        {"hidden": True},
+        {"edited": {"ts": "2.000000"}},
+        {"channel": ""},
+        {"ts": ""},
+    ],
+)
+def test_a_change_is_no_second_event_of_what_it_changes(change: dict[str, Any]) -> None:
+    """Servers that write the message's own `ts` beside a change would else have it passed over."""
+    event = {"type": "message", "channel": "C01", "ts": "1.000000"} | change
+    assert events.newly_said_at(event) is None
